@@ -1,0 +1,1 @@
+"""Switchyard: bulk answers from a fleet of unreliable providers."""

@@ -1,0 +1,162 @@
+"""The nouns every floor shares: tiers, limits, deployments, requests, answers, failures.
+
+Plain frozen dataclasses: they are made some thousand times a second on the hot path.
+Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_micro`` millionths of a US dollar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """How much capability a job wants. ``private`` is served by local deployments only."""
+
+    CHEAP = "cheap"
+    STANDARD = "standard"
+    COMPLEX = "complex"
+    PRIVATE = "private"
+
+
+class TaskKind(StrEnum):
+    CLASSIFY = "classify"
+    EXTRACT = "extract"
+    GENERATE = "generate"
+
+
+class FailureKind(StrEnum):
+    """Why a seat gave no answer. The first block is what providers do, the last what we decide ourselves."""
+
+    RATE_LIMIT = "rate_limit"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    OVERLOADED = "overloaded"
+    MALFORMED = "malformed"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    AUTH = "auth"
+    BILLING = "billing"
+    MODEL_NOT_FOUND = "model_not_found"
+    INVALID_REQUEST = "invalid_request"
+
+    BREAKER_OPEN = "breaker_open"
+    BUDGET = "budget"
+    OVERDUE = "overdue"
+    AMBIGUOUS = "ambiguous"
+
+
+class Finish(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider allows. ``None`` means it names no such limit."""
+
+    rpm: int | None = None
+    rpd: int | None = None
+    tpm: int | None = None
+    tpd: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Micro-dollars per million tokens (0.05 USD per million tokens is 50_000)."""
+
+    input_micro: int = 0
+    output_micro: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One (provider, model) pair: what can be called. ``name`` is ``provider/model``."""
+
+    provider: str
+    model: str
+    tier: Tier
+    family: str
+    context_window: int
+    max_output: int
+    price: Price = Price()
+    capabilities: frozenset[str] = frozenset()
+    quality: float = 0.5
+    local: bool = False
+    limits: Limits = Limits()
+    """Limits of this model alone; those of its provider stand on the provider."""
+    provider_limits: Limits = Limits()
+    timeout_s: float = 60.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def reasoning(self) -> bool:
+        """Does it think aloud before it answers? Then it needs room for that."""
+        return "reasoning" in self.capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to one deployment, in no vendor's words."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens in disjoint buckets: their sum is what the provider counted."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.cached_tokens + self.output_tokens + self.reasoning_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider said, normalised. ``text`` never holds reasoning."""
+
+    text: str
+    usage: Usage = Usage()
+    reasoning: str = ""
+    finish: Finish = Finish.STOP
+    model: str = ""
+    request_id: str = ""
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Expected trouble, as a value. ``message`` is safe to store: it holds no key."""
+
+    kind: FailureKind
+    message: str = ""
+    status: int | None = None
+    retry_after_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    """Tokens that a failing call still cost (an empty answer is billed all the same)."""

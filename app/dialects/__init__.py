@@ -1,0 +1,1 @@
+"""Floor 1. One file a wire protocol: say(request) and hear(response), pure."""

@@ -1,0 +1,1 @@
+"""Floor 2. Redis: what is allowed now. Reservations, breaker, live averages."""

@@ -1,0 +1,1 @@
+"""Floor 2. Postgres: what must be true tomorrow."""

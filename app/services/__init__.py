@@ -1,0 +1,1 @@
+"""Floor 3. Sequences: first this, then that."""

@@ -1,0 +1,1 @@
+"""A fleet of providers on loopback that holds its own limits and keeps its own books."""
