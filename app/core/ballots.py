@@ -1,0 +1,92 @@
+"""Ballots and verdicts: what a strategy sees and what it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.values import FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One seat's state for one item.
+
+    Exactly one of: open (asked, nothing heard yet), a vote (``answer``), an abstention (heard, but not to be
+    read), a failure. ``tries`` are the calls it used, or, while open, those it may still use: both come off the
+    item's one attempt budget.
+    """
+
+    seat: int
+    answer: str | None = None
+    failure: FailureKind | None = None
+    open: bool = False
+    tries: int = 1
+    flags: tuple[str, ...] = ()
+
+    @property
+    def is_vote(self) -> bool:
+        return self.answer is not None
+
+    @property
+    def is_abstention(self) -> bool:
+        return self.answer is None and self.failure is None and not self.open
+
+    def to_json(self) -> list[Any]:
+        return [self.seat, self.answer, self.failure, self.tries, list(self.flags)]
+
+    @classmethod
+    def from_json(cls, row: list[Any]) -> Ballot:
+        seat, answer, failure, tries, flags = row
+        kind = FailureKind(failure) if failure else None
+        return cls(seat, answer, kind, tries=tries, flags=tuple(flags))
+
+
+class Status(StrEnum):
+    DECIDED = "decided"
+    UNDECIDED = "undecided"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a strategy decides for one item.
+
+    ``agreement`` is the winner's share of the votes cast; ``confidence`` is Laplace's rule of succession over
+    the same votes, (winner + 1) / (votes + 2): a plain prior until outcomes have been seen.
+    """
+
+    status: Status
+    answer: str | None = None
+    agreement: float | None = None
+    confidence: float | None = None
+    votes: int = 0
+    abstentions: int = 0
+    flags: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status.value,
+            "answer": self.answer,
+            "agreement": self.agreement,
+            "confidence": self.confidence,
+            "votes": self.votes,
+            "abstentions": self.abstentions,
+            "flags": list(self.flags),
+            "reason": self.reason,
+        }
+
+    def to_bytes(self) -> bytes:
+        """The canonical form that a replay has to reproduce."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put this question to this seat, with at most ``tries`` calls."""
+
+    seat: int
+    tries: int

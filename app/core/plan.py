@@ -1,0 +1,72 @@
+"""A plan: the recipe plus the ranked seats, written down when a chunk leaves the yard.
+
+The world enters a decision once, here. A plan only ever grows: seats are appended when the bench has run out
+and the fleet has more to offer, and it is closed (with a reason) when no seat will ever come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.core import recipe as recipes
+from app.core.recipe import Recipe
+from app.core.values import Deployment
+
+VOICE = "voice"
+SYNTHESISER = "synthesiser"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One deployment at the table. ``quality`` breaks ties: the rank of the seat, whatever its place in the order."""
+
+    deployment: str
+    family: str
+    quality: float
+    role: str = VOICE
+
+    @property
+    def provider(self) -> str:
+        return self.deployment.partition("/")[0]
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        return (-self.quality, self.deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``seats`` in the order in which they are asked: the council first, then the bench."""
+
+    recipe: Recipe
+    seats: tuple[Seat, ...]
+    seed: int = 0
+    closed: str | None = None
+
+    def extended(self, seats: tuple[Seat, ...]) -> Plan:
+        return replace(self, seats=self.seats + seats)
+
+    def ended(self, reason: str) -> Plan:
+        return replace(self, closed=reason)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "recipe": str(self.recipe),
+            "seats": [[s.deployment, s.family, s.quality, s.role] for s in self.seats],
+            "seed": self.seed,
+            "closed": self.closed,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        return cls(
+            recipe=recipes.parse(data["recipe"]),
+            seats=tuple(Seat(*row) for row in data["seats"]),
+            seed=data["seed"],
+            closed=data["closed"],
+        )
+
+
+def seat(deployment: Deployment, role: str = VOICE) -> Seat:
+    return Seat(deployment.name, deployment.family, deployment.quality, role)

@@ -1,0 +1,194 @@
+"""Whom to seat: the tracks that are free soonest, among those that tier, privacy and capability allow.
+
+All numbers come from outside: a ``Track`` is what is known of a deployment at this moment. Seating a chunk
+lengthens the tracks it takes, so the next chunk sees the load of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from app.core.plan import SYNTHESISER, Plan, Seat, seat
+from app.core.recipe import Recipe
+from app.core.values import Deployment, Tier
+
+QUALITY_WEIGHT, COST_WEIGHT, LATENCY_WEIGHT = 0.4, 0.3, 0.3
+BENCH_LOAD = 0.35
+"""Share of a chunk expected to come back for the first seat on the bench: how often two voices differ."""
+
+_TIER_ORDER = {Tier.CHEAP: 0, Tier.STANDARD: 1, Tier.COMPLEX: 2}
+_SYNTHESIS_CANDIDATES = 3
+
+
+@dataclass(slots=True)
+class Track:
+    """One deployment as the dispatcher sees it now.
+
+    ``pace``: calls a second it can keep up: the least of its request limit, its token limit and its concurrency
+    over its latency. ``queued``: calls waiting or running. ``room``: calls its windows would let through at
+    once. ``opens_s``: seconds until the gate lets the next call through, once the room is used.
+    """
+
+    deployment: Deployment
+    pace: float
+    queued: float = 0.0
+    room: float = 0.0
+    opens_s: float = 0.0
+    latency_ms: float = 1000.0
+    cost_micro: float = 0.0
+    siblings: list[Track] = field(default_factory=list)
+    """The other models of the account, where the account's own limits are shared between them."""
+
+    def take(self, calls: float) -> None:
+        """Put so many calls on this track."""
+        for track in (self, *self.siblings):
+            track.queued += calls
+
+    def free_in_s(self, calls: float = 0.0) -> float:
+        """Seconds until this track has worked off its queue and ``calls`` more."""
+        beyond = self.queued + calls - self.room
+        return 0.0 if beyond < 0 else self.opens_s + beyond / self.pace
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a job asks of a deployment."""
+
+    tier: Tier
+    recipe: Recipe
+    needs: frozenset[str] = frozenset()
+    min_context: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    size: int
+    plan: Plan
+
+
+def eligible(deployment: Deployment, wanted: Wanted) -> str | None:
+    """None if the deployment may serve, else the name of the constraint that forbids it.
+
+    ``private`` takes local deployments of any tier; the other tiers take their own and any above.
+    """
+    if wanted.tier is Tier.PRIVATE:
+        if not deployment.local:
+            return "privacy"
+    elif _TIER_ORDER[deployment.tier] < _TIER_ORDER[wanted.tier]:
+        return "tier"
+    if not wanted.needs <= deployment.capabilities:
+        return "capabilities"
+    if deployment.context_window < wanted.min_context:
+        return "context"
+    return None
+
+
+def serving(tracks: Iterable[Track], wanted: Wanted) -> list[Track]:
+    """The tracks of the lowest tier that satisfies the job, then those above: a cheap job does not start at the top.
+
+    The higher tiers serve only where the wanted one cannot fill the council with distinct families.
+    """
+    allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
+    if wanted.tier is Tier.PRIVATE:
+        return allowed
+    chosen: list[Track] = []
+    for tier in (Tier.CHEAP, Tier.STANDARD, Tier.COMPLEX):
+        chosen += [t for t in allowed if t.deployment.tier is tier]
+        if len({t.deployment.family for t in chosen}) >= wanted.recipe.council:
+            break
+    return chosen
+
+
+def seat_chunk(
+    tracks: Sequence[Track], wanted: Wanted, *, available: int, chunk_size: int, horizon_s: float, seed: int
+) -> Chunk | None:
+    """The next chunk of a job and its plan, or None while no track has room within the horizon.
+
+    The voices that are asked at once are those free soonest; the others of the council and the bench follow in
+    the same order. ``ranked-fallback`` is the exception: it goes by rank, whatever the load. Lengthens the tracks.
+    """
+    serves = serving(tracks, wanted)
+    ordered = sorted(serves, key=_by_rank if wanted.recipe.strategy == "ranked-fallback" else _by_free(serves))
+    first = _distinct(ordered, _voices_at_once(wanted.recipe))
+    if not first or any(t.free_in_s() > horizon_s for t in first):
+        return None
+    size = min([chunk_size, available, *(_fits(t, horizon_s) for t in first)])
+    others = [t for t in ordered if t not in first]
+    voices = [*first, *others][: wanted.recipe.attempts]
+    seats = [seat(t.deployment) for t in voices]
+    if wanted.recipe.strategy == "synthesize-best":
+        seats += _synthesisers(tracks, wanted)
+    _load(first, others, wanted.recipe, size)
+    return Chunk(size, Plan(wanted.recipe, tuple(seats), seed))
+
+
+def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: frozenset[str]) -> tuple[Seat, ...]:
+    """Seats to append once the bench has run out: deployments not called for this chunk before, soonest free first.
+
+    ``used`` are the deployments that were really called; a seat that was only refused by our own gate may come
+    again under a new number.
+    """
+    serves = [t for t in tracks if eligible(t.deployment, wanted) is None and t.deployment.name not in used]
+    seats = tuple(seat(t.deployment) for t in sorted(serves, key=_by_free(serves)))
+    spoken = {s.deployment for s in plan.seats if s.role == SYNTHESISER} & used
+    if wanted.recipe.strategy == "synthesize-best":
+        seats += tuple(s for s in _synthesisers(tracks, wanted) if s.deployment not in spoken)
+    return seats
+
+
+def _voices_at_once(recipe: Recipe) -> int:
+    if recipe.strategy == "majority-vote":
+        return recipe.council if recipe.full else recipe.quorum
+    return recipe.council if recipe.strategy == "synthesize-best" else 1
+
+
+def _distinct(tracks: Iterable[Track], voices: int) -> list[Track]:
+    """The first of each family, as many as there are voices (fewer if the fleet is short of families)."""
+    taken: dict[str, Track] = {}
+    for track in tracks:
+        if len(taken) == voices:
+            break
+        taken.setdefault(track.deployment.family, track)
+    return list(taken.values())
+
+
+def _fits(track: Track, horizon_s: float) -> int:
+    """How many items this seat can answer within the horizon, at least one."""
+    return max(1, int(track.room - track.queued), int(track.pace * horizon_s))
+
+
+def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) -> None:
+    for track in first:
+        track.take(size)
+    if recipe.strategy == "majority-vote" and not recipe.full:
+        families = {t.deployment.family for t in first}
+        third = next((t for t in others if t.deployment.family not in families), None)
+        if third is not None:
+            third.take(size * BENCH_LOAD)
+
+
+def _synthesisers(tracks: Sequence[Track], wanted: Wanted) -> list[Seat]:
+    """The strongest that may see the item, best first."""
+    allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
+    best = sorted(allowed, key=_by_rank)[:_SYNTHESIS_CANDIDATES]
+    return [seat(t.deployment, SYNTHESISER) for t in best]
+
+
+def _by_rank(track: Track) -> tuple[float, str]:
+    return seat(track.deployment).rank
+
+
+def _by_free(tracks: Sequence[Track]) -> Callable[[Track], tuple[float, float, str]]:
+    dearest = max((t.cost_micro for t in tracks), default=0.0) or 1.0
+    slowest = max((t.latency_ms for t in tracks), default=0.0) or 1.0
+
+    def key(track: Track) -> tuple[float, float, str]:
+        score = (
+            QUALITY_WEIGHT * track.deployment.quality
+            - COST_WEIGHT * track.cost_micro / dearest
+            - LATENCY_WEIGHT * track.latency_ms / slowest
+        )
+        return (round(track.free_in_s(), 1), -score, track.deployment.name)
+
+    return key

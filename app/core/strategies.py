@@ -1,0 +1,209 @@
+"""Strategies: how answers become a verdict. Pure: no clock, no randomness, no I/O, no fleet.
+
+    decide(plan, ballots) -> Verdict | frozenset[Ask]        (an empty set: wait)
+
+A strategy looks at the table and either gives the verdict or wishes for voices; the table subtracts what is
+already there, so a bell that rings twice asks nothing twice. A seat that failed or abstained is vacant, and the
+next on the bench is called in. Ties go by seat rank, never by arrival. Moves wait for open ballots wherever a
+late one could change them, so the same answers give the same winner in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.core.ballots import Ask, Ballot, Status, Verdict
+from app.core.plan import SYNTHESISER, VOICE, Plan, Seat
+from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
+from app.core.values import FailureKind
+
+# Refusals of our own: no call was made, so the vendor has not been tried.
+NOT_CALLED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE})
+# Trouble with the account or the vendor's filter: another model of the same vendor would fare no better.
+_VENDOR_WIDE = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.CONTENT_FILTER})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """So many voices ought to be on the table."""
+
+    voices: int
+    role: str = VOICE
+
+
+def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
+    """The next move for one item."""
+    table = Table(plan, tuple(sorted(ballots, key=lambda b: b.seat)))
+    match plan.recipe.strategy:
+        case "single-query":
+            move = first_answer(table)
+        case "majority-vote":
+            move = majority_vote(table)
+        case "synthesize-best":
+            move = synthesize_best(table)
+        case "ranked-fallback":
+            move = first_answer(table, at_most=plan.recipe.council)
+        case unknown:
+            raise AssertionError(unknown)
+    return move if isinstance(move, Verdict) else table.missing(move)
+
+
+def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
+    """One voice; where it fails or abstains the next, down the ranking (at most so many that were really called)."""
+    votes = table.votes()
+    if votes:
+        return table.verdict(votes[0].answer, votes)
+    called = sum(1 for b in table.ballots if b.failure not in NOT_CALLED)
+    exhausted = at_most is not None and called >= at_most and not table.open
+    if exhausted or not table.may_hope(Wish(1)):
+        return table.no_verdict()
+    return Wish(1)
+
+
+def majority_vote(table: Table) -> Verdict | Wish:
+    """The label with the most voices. A further voice is asked only while it could still matter.
+
+    Voices are asked until one label has ``quorum``, or ``council`` have spoken. With a quorum above half the
+    council nobody left could overturn it, so the label is that of the full council.
+    """
+    recipe = table.plan.recipe
+    votes = table.votes()
+    tally = table.tally(votes)
+    leading = max(tally.values(), default=0)
+    wish = Wish(recipe.council if recipe.full else min(recipe.council, len(votes) + recipe.quorum - leading))
+    settled = leading >= recipe.quorum or len(votes) >= recipe.council
+    if settled and not (recipe.full and table.open and len(votes) < recipe.council):
+        return table.verdict(table.winner(votes), votes)
+    if table.may_hope(wish):
+        return wish
+    if len(votes) >= recipe.quorum:
+        return table.verdict(table.winner(votes), votes, "short_council")
+    return table.no_verdict("quorum_lost" if votes else None)
+
+
+def synthesize_best(table: Table) -> Verdict | Wish:
+    """The council answers, then one strong deployment writes the answer from what they said."""
+    written = table.votes(SYNTHESISER)
+    if written:
+        voices = table.votes()
+        short = ("short_council",) if len(voices) < table.plan.recipe.council else ()
+        return table.verdict(written[0].answer, voices, *short)
+    wish = Wish(table.plan.recipe.council)
+    votes = table.votes()
+    if len(votes) < wish.voices and table.may_hope(wish):
+        return wish
+    if not votes:
+        return table.no_verdict()
+    synthesis = Wish(1, SYNTHESISER)
+    if table.may_hope(synthesis):
+        return synthesis
+    return table.verdict(table.winner(votes), votes, "unsynthesised")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The plan with the ballots laid on it."""
+
+    plan: Plan
+    ballots: tuple[Ballot, ...]
+    open: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "open", any(b.open for b in self.ballots))
+
+    def seat(self, ballot: Ballot) -> Seat:
+        return self.plan.seats[ballot.seat]
+
+    def votes(self, role: str = VOICE) -> list[Ballot]:
+        """The votes, best seat first."""
+        cast = [b for b in self.ballots if b.is_vote and self.seat(b).role == role]
+        return sorted(cast, key=lambda b: (self.seat(b).rank, b.seat))
+
+    @staticmethod
+    def tally(votes: Iterable[Ballot]) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for ballot in votes:
+            assert ballot.answer is not None
+            counts[ballot.answer] = counts.get(ballot.answer, 0) + 1
+        return counts
+
+    def winner(self, votes: list[Ballot]) -> str:
+        """Most voices; a tie goes to the label that the best seat named. ``votes`` come best seat first."""
+        tally = self.tally(votes)
+        return max(tally, key=lambda label: tally[label])
+
+    def may_hope(self, wish: Wish) -> bool:
+        """May another voice of that role still come: in flight, on the bench, or from a plan that is still open?"""
+        if self.open:
+            return True
+        if self._rejected() or self._budget_left() < 1:
+            return False
+        return bool(self.missing(wish)) or self.plan.closed is None
+
+    def missing(self, wish: Wish) -> frozenset[Ask]:
+        """What to ask so that the wish is on the table, less what lies there already, within the budget."""
+        if self._rejected():
+            return frozenset()
+        present = [b for b in self.ballots if (b.open or b.is_vote) and self.seat(b).role == wish.role]
+        wanted = wish.voices - len(present)
+        asked = {b.seat for b in self.ballots}
+        families = {self.seat(b).family for b in present}
+        barred = {self.seat(b).provider for b in self.ballots if b.failure in _VENDOR_WIDE}
+        seats: list[int] = []
+        for index, seat in enumerate(self.plan.seats):
+            if len(seats) >= wanted:
+                break
+            if index in asked or seat.role != wish.role or seat.family in families or seat.provider in barred:
+                continue
+            families.add(seat.family)
+            seats.append(index)
+        return self._within_budget(seats)
+
+    def _within_budget(self, seats: list[int]) -> frozenset[Ask]:
+        left = self._budget_left()
+        seats = seats[: max(left, 0)]
+        if not seats:
+            return frozenset()
+        tries = min(MAX_TRIES_AT_ONE_SEAT, left // len(seats))
+        return frozenset(Ask(index, tries) for index in seats)
+
+    def _budget_left(self) -> int:
+        return self.plan.recipe.attempts - sum(b.tries for b in self.ballots)
+
+    def _rejected(self) -> bool:
+        """A vendor says that the request itself is wrong: it is not sent to others unchanged."""
+        return any(b.failure is FailureKind.INVALID_REQUEST for b in self.ballots)
+
+    def verdict(self, answer: str | None, votes: list[Ballot], *flags: str) -> Verdict:
+        """Decided. ``votes`` are the voices cast. A synthesis may be nobody's own words: then no agreement is claimed."""
+        cast = len(votes)
+        same = sum(1 for b in votes if b.answer == answer)
+        contested = ("contested",) if self.plan.recipe.strategy == "majority-vote" and 2 * same <= cast else ()
+        heard = {flag for b in self.ballots for flag in b.flags}
+        return Verdict(
+            Status.DECIDED,
+            answer,
+            agreement=round(same / cast, 4) if same else None,
+            confidence=round((same + 1) / (cast + 2), 4) if same else None,
+            votes=cast,
+            abstentions=self._abstentions(),
+            flags=tuple(sorted({*flags, *contested, *heard})),
+        )
+
+    def no_verdict(self, reason: str | None = None) -> Verdict:
+        """Undecided, or failed where a vendor refused the request itself. The reason names what stood in the way."""
+        status = Status.FAILED if self._rejected() else Status.UNDECIDED
+        kinds = sorted({b.failure.value for b in self.ballots if b.failure is not None})
+        if self._rejected():
+            reason = "invalid_request"
+        elif self.plan.closed == "overdue":
+            reason = "overdue"
+        elif reason is None:
+            reason = "abstained" if self._abstentions() and not kinds else "no_answer"
+        if kinds and reason not in kinds:
+            reason = f"{reason}: {', '.join(kinds)}"
+        return Verdict(status, votes=len(self.votes()), abstentions=self._abstentions(), reason=reason)
+
+    def _abstentions(self) -> int:
+        return sum(1 for b in self.ballots if b.is_abstention)

@@ -1,0 +1,227 @@
+"""The ledger's tables. A job has items; chunks of them travel with a plan; asks put a chunk to a seat; attempts are
+single calls; votes are what seats said; decisions are verdicts as written down.
+
+Ids of rows are ``bigint``; a job's id is text that people can read. Money is ``bigint`` micro-dollars. Tokens lie
+in four disjoint buckets whose sum is what the provider counted.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.ledger.states import TRANSITIONS
+
+metadata = MetaData()
+
+
+def _known_states(table: str) -> CheckConstraint:
+    words = ", ".join(f"'{state.value}'" for state in TRANSITIONS[table][0])
+    return CheckConstraint(f"state IN ({words})", name=f"{table}_state_known")
+
+
+def _moment(name: str, *, default: bool = False, nullable: bool = True) -> Column[object]:
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=nullable and not default,
+        server_default=text("clock_timestamp()") if default else None,
+    )
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="running"),
+    Column("team", Text, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("task", JSONB, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("has_gold", Boolean, nullable=False),
+    Column("max_cost_micro", BigInteger),
+    Column("idempotency_key", Text),
+    Column("body_hash", Text, nullable=False),
+    _moment("deadline_at", nullable=False),
+    _moment("created_at", default=True),
+    _moment("finished_at"),
+    _known_states("jobs"),
+    UniqueConstraint("team", "idempotency_key"),
+    Index("jobs_live", "state", postgresql_where=text("state IN ('running', 'paused')")),
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("custom_id", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("gold", Text),
+    Column("state", Text, nullable=False, server_default="ready"),
+    Column("chunk_id", BigInteger),
+    _known_states("items"),
+    UniqueConstraint("job_id", "custom_id"),
+    Index("items_ready", "job_id", "n", postgresql_where=text("state = 'ready'")),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("plan", JSONB, nullable=False),
+    Column("item_ids", ARRAY(BigInteger), nullable=False),
+    _moment("wake_at"),
+    _moment("created_at", default=True),
+    _moment("done_at"),
+    _known_states("chunks"),
+    Index("chunks_live", "job_id", postgresql_where=text("state <> 'done'")),
+)
+
+asks = Table(
+    "asks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("chunk_id", BigInteger, ForeignKey("chunks.id"), nullable=False),
+    Column("wave", SmallInteger, nullable=False),
+    Column("seat", SmallInteger, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="sent"),
+    Column("item_ids", ARRAY(BigInteger), nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+    Column("worker", Text),
+    Column("rings", SmallInteger, nullable=False, server_default="1"),
+    _moment("lease_until", nullable=False),
+    _moment("created_at", default=True),
+    _moment("done_at"),
+    _known_states("asks"),
+    Index("asks_chunk", "chunk_id"),
+    Index("asks_live", "provider", postgresql_where=text("state <> 'done'")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # A ping belongs to no job: its job, chunk, item and seat are null.
+    Column("job_id", Text),
+    Column("chunk_id", BigInteger),
+    Column("item_id", BigInteger),
+    Column("seat", SmallInteger),
+    Column("try", SmallInteger, nullable=False, server_default="1"),
+    Column("purpose", Text, nullable=False, server_default="vote"),
+    Column("provider", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("failure_kind", Text),
+    Column("status", SmallInteger),
+    Column("latency_ms", Integer),
+    Column("input_tokens", Integer, nullable=False, server_default="0"),
+    Column("cached_tokens", Integer, nullable=False, server_default="0"),
+    Column("output_tokens", Integer, nullable=False, server_default="0"),
+    Column("reasoning_tokens", Integer, nullable=False, server_default="0"),
+    Column("input_price_micro", BigInteger, nullable=False),
+    Column("output_price_micro", BigInteger, nullable=False),
+    Column("cost_micro", BigInteger, nullable=False, server_default="0"),
+    Column("text", Text),
+    Column("flags", ARRAY(Text)),
+    Column("late", Boolean, nullable=False, server_default="false"),
+    Column("reserved_tokens", Integer, nullable=False, server_default="0"),
+    _moment("started_at", default=True),
+    _moment("closed_at"),
+    _known_states("attempts"),
+    UniqueConstraint("item_id", "chunk_id", "seat", "try"),
+    Index("attempts_open", "provider", postgresql_where=text("state = 'open'")),
+    Index("attempts_started", "started_at", postgresql_using="brin"),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("item_id", BigInteger, nullable=False),
+    Column("chunk_id", BigInteger, nullable=False),
+    Column("seat", SmallInteger, nullable=False),
+    Column("attempt_id", BigInteger),
+    Column("answer", Text),
+    Column("failure_kind", Text),
+    Column("tries", SmallInteger, nullable=False),
+    Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("reason", Text),
+    _moment("cast_at", default=True),
+    PrimaryKeyConstraint("chunk_id", "item_id", "seat"),
+    CheckConstraint("answer IS NULL OR failure_kind IS NULL", name="votes_answer_or_failure"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("chunk_id", BigInteger),
+    Column("status", Text, nullable=False),
+    Column("answer", Text),
+    Column("agreement", Float),
+    Column("confidence", Float),
+    Column("votes", SmallInteger, nullable=False),
+    Column("abstentions", SmallInteger, nullable=False),
+    Column("calls", SmallInteger, nullable=False),
+    Column("cost_micro", BigInteger, nullable=False),
+    Column("latency_ms", BigInteger, nullable=False),
+    Column("flags", ARRAY(Text), nullable=False),
+    Column("reason", Text),
+    Column("ballots", JSONB, nullable=False),
+    _moment("decided_at", default=True),
+    CheckConstraint("status IN ('decided', 'undecided', 'failed')", name="decisions_status_known"),
+    CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="decisions_answer_iff_decided"),
+    Index("decisions_job", "job_id", "item_id"),
+)
+
+# A decision that a retry has taken back: what was decided before, and when it was withdrawn.
+withdrawn = Table(
+    "withdrawn_decisions",
+    metadata,
+    Column("item_id", BigInteger, nullable=False),
+    Column("decision", JSONB, nullable=False),
+    _moment("withdrawn_at", default=True),
+    Index("withdrawn_item", "item_id"),
+)
+
+# What the health monitor knows of each deployment. Redis may forget; this does not.
+health = Table(
+    "health",
+    metadata,
+    Column("deployment", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("latency_ms", Integer),
+    _moment("since", default=True),
+    _moment("checked_at", default=True),
+    _moment("proved_at"),
+    CheckConstraint("state IN ('healthy', 'down', 'out')", name="health_state_known"),
+)
