@@ -1,0 +1,107 @@
+"""The environment, read once into one frozen value.
+
+Every name starts with ``SWITCHYARD_``. ``.env`` files are not read: what a process does follows from its
+environment alone. Units are in the names (``_s`` seconds, ``_bytes``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.errors import UsageError
+
+_PREFIX = "SWITCHYARD_"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _fleet_here() -> Path | None:
+    path = Path("fleet.toml")
+    return path if path.is_file() else None
+
+
+class Settings(BaseSettings):
+    """What this process was told. URLs are masked in every repr; ``get_secret_value()`` opens one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_file=None,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    database_url: SecretStr | None = None
+    """``postgresql+psycopg://...``, as SQLAlchemy takes it; the other Postgres spellings are rewritten to it."""
+    redis_url: SecretStr | None = None
+    """``redis://``, ``rediss://`` or ``unix://``. The gates count here."""
+    broker_url: SecretStr | None = None
+    """What Celery sends through; ``amqp://`` works. Unset: the Redis URL, see ``broker``."""
+    fleet: Path | None = Field(default_factory=_fleet_here)
+    """The fleet file. Unset: ``fleet.toml`` in the current directory, if there is one."""
+    home: Path = Path(".switchyard")
+    """Embedded data and logs."""
+
+    chunk_size: int = Field(default=25, ge=1, le=1000)
+    horizon_s: Seconds = 20.0
+    health_every_s: Seconds = 300
+    sweep_every_s: Seconds = 10
+    dispatch_every_s: Seconds = 2
+    lease_s: Seconds = 30
+    gate_margin_s: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    connect_timeout_s: Seconds = 10
+    max_answer_bytes: int = Field(default=2_000_000, ge=1)
+    flower_port: int = Field(default=5555, ge=1, le=65535)
+    flower_user: str = Field(default="switchyard", min_length=1)
+
+    @property
+    def broker(self) -> SecretStr | None:
+        """The broker URL that holds: the one given, else that of Redis. None where neither is set yet."""
+        return self.broker_url or self.redis_url
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, mark, rest = url.get_secret_value().partition("://")
+        if not mark or scheme not in {"postgresql+psycopg", "postgresql", "postgres"}:
+            raise ValueError("must start with postgresql:// or postgresql+psycopg://")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and "://" not in url.get_secret_value():
+            raise ValueError("must be a URL such as redis://host:6379/0 or amqp://host")
+        return url
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises ``UsageError`` naming every variable that is wrong and what it should be; never its value, which may
+    hold a password.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{_PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        # `from None`: the chained error would carry the values into tracebacks.
+        raise UsageError("; ".join(wrong), hint="Correct or unset the variable.") from None
