@@ -1,0 +1,316 @@
+"""The fleet file: TOML in, a frozen ``Fleet`` out, or every problem with its line.
+
+An error repeats no value out of the file but names and model ids, since a value may be a key
+pasted into the wrong place; it speaks in keys, lines and known words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.core.errors import FleetError, NotFound
+from app.core.values import Deployment, Limits, Price, Tier
+from app.registry.lines import Lines, Place
+from app.registry.rows import ModelRow, ProviderRow, nearest
+
+LARGEST_BYTES = 5_000_000
+SHOWN = 20
+"""Problems named in one error; the rest are counted."""
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_PROVIDER_KEYS = tuple(field.alias or name for name, field in ProviderRow.model_fields.items())
+_MODEL_KEYS = tuple(ModelRow.model_fields)
+_PLAIN = {
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "frozen_set_type": "must be an array of strings",
+    "tuple_type": "must be an array of tables: [[provider.model]]",
+    "model_type": "must be a table",
+}
+
+Problem = tuple[int, str]
+"""Line (from 1) and what is wrong there."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All providers and what can be called at them, as one fleet file says."""
+
+    providers: tuple[ProviderRow, ...]
+    deployments: tuple[Deployment, ...]
+    """In the order of the file."""
+    digest: str
+    """SHA-256 of the file's bytes, hexadecimal."""
+
+    @cached_property
+    def _providers(self) -> Mapping[str, ProviderRow]:
+        return {row.name: row for row in self.providers}
+
+    @cached_property
+    def _deployments(self) -> Mapping[str, Deployment]:
+        return {deployment.name: deployment for deployment in self.deployments}
+
+    def provider(self, name: str) -> ProviderRow:
+        """Raises ``NotFound``, which names the nearest known provider."""
+        return _get(self._providers, name, "provider")
+
+    def deployment(self, name: str) -> Deployment:
+        """``name`` is ``provider/model``. Raises ``NotFound``, which names the nearest known deployment."""
+        return _get(self._deployments, name, "deployment")
+
+
+class FleetFile:
+    """A fleet file that may change while a process runs. Safe to share between threads.
+
+    Warning: a change is seen by modification time, size and inode. An edit in place that keeps the
+    size, within the file system's clock tick of the last reading, goes unseen until the next one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._fleet: Fleet | None = None
+
+    def current(self) -> Fleet:
+        """The fleet as it stands in the file now, or the last good one where the file is broken or gone.
+
+        Costs one ``stat``. Broken content is logged once for each change. Raises ``FleetError`` as
+        long as there has been no good fleet at all.
+        """
+        with self._lock:
+            # Before reading: if the file changes in between, the next call reads again.
+            stamp = self._look()
+            if self._fleet is None or stamp != self._stamp:
+                try:
+                    self._fleet = load(self.path)
+                except FleetError as error:
+                    if self._fleet is None:
+                        raise
+                    log.error("fleet file not taken over, the last good one stays in force: %s", error)
+                self._stamp = stamp
+            return self._fleet
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self.path.stat()
+        except (OSError, ValueError):
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def load(path: Path) -> Fleet:
+    """Read a fleet file. Raises ``FleetError``: up to ``SHOWN`` problems, one a line, ``file:line: what``."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise FleetError(f"{path}: there is no such file", hint="set SWITCHYARD_FLEET to a fleet file") from None
+    except IsADirectoryError:
+        raise FleetError(f"{path}: this is a directory, not a fleet file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise FleetError(f"{path}: cannot be read ({type(error).__name__})") from error
+    return parse(raw, path)
+
+
+def parse(raw: bytes, path: Path) -> Fleet:
+    """As ``load``, for bytes already read. Errors name ``path``; a relative ``api_key_file`` starts beside it."""
+    text = _text(raw, path)
+    document = _document(text, path)
+    rows, problems = _rows(document, Lines(text))
+    if problems:
+        raise _error(path, problems)
+    rows = [_anchored(row, path.parent) for row in rows]
+    return Fleet(
+        providers=tuple(rows),
+        deployments=tuple(_deployment(row, model) for row in rows for model in row.models),
+        digest=hashlib.sha256(raw).hexdigest(),
+    )
+
+
+def _text(raw: bytes, path: Path) -> str:
+    if len(raw) > LARGEST_BYTES:
+        raise _error(path, [(1, f"larger than {LARGEST_BYTES // 1_000_000} MB: this is no fleet file")])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _error(path, [(raw.count(b"\n", 0, error.start) + 1, "this is not UTF-8 text")]) from None
+
+
+def _document(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=_exact)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        at = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+        line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
+        where = f" at column {at[2]}" if at and at[2] else ""
+        what = message[: at.start()] if at else message
+        raise _error(path, [(line, f"not TOML{where}: {what[:200]}")]) from None
+    except RecursionError:
+        line = _first_line(text, r"^.*[\[{](?:\s*[\[{]){20}")
+        raise _error(path, [(line, "not TOML: brackets nested too deep")]) from None
+    except ValueError:  # Python refuses to read integers of more than 4,300 digits; the parser lets that through
+        line = _first_line(text, r"^.*\d[\d_]{4000}")
+        raise _error(path, [(line, "not TOML: a number of too many digits")]) from None
+
+
+def _exact(digits: str) -> Decimal:
+    """Prices are money: no detour by binary fractions."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # an exponent no computer holds; the row refuses it, with its line
+        return Decimal("NaN")
+
+
+def _first_line(text: str, pattern: str) -> int:
+    found = re.search(pattern, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def _rows(document: dict[str, Any], lines: Lines) -> tuple[list[ProviderRow], list[Problem]]:
+    """Every row that is valid, and every problem, in the order of the file."""
+    tables = document.get("provider")
+    rows: list[ProviderRow] = []
+    found: list[tuple[Place, str]] = []
+    found += [((key,), _unknown(key, ("provider",))) for key in document if key != "provider"]
+    if isinstance(tables, dict):
+        found.append((("provider",), "write [[provider]], with two brackets: there can be several"))
+    elif not isinstance(tables, list) or not tables:
+        found.append((("provider",), "there is no [[provider]] in this file"))
+    else:
+        for index, table in enumerate(tables):
+            try:
+                rows.append(ProviderRow.model_validate(table))
+            except ValidationError as error:
+                found += [
+                    (("provider", index, *detail["loc"]), _sentence(table, index, detail))
+                    for detail in error.errors(include_url=False, include_input=False)
+                ]
+        found += _twice(tables, lines)
+    return rows, sorted((lines.find(place), what) for place, what in found)
+
+
+def _twice(tables: list[Any], lines: Lines) -> Iterator[tuple[Place, str]]:
+    """Names that stand twice. Models only within a provider: several vendors serve the same id."""
+    providers: dict[str, Place] = {}
+    for index, table in enumerate(tables):
+        if not isinstance(table, dict):
+            continue
+        name, models = table.get("name"), table.get("model")
+        place: Place = ("provider", index, "name")
+        if isinstance(name, str) and name in providers:
+            first = lines.find(providers[name])
+            yield place, f"{_label(table, index)}: this name is already taken on line {first}"
+        elif isinstance(name, str):
+            providers[name] = place
+        seen: dict[str, Place] = {}
+        for number, model in enumerate(models if isinstance(models, list) else ()):
+            name = model.get("id") if isinstance(model, dict) else None
+            place = ("provider", index, "model", number, "id")
+            if isinstance(name, str) and name in seen:
+                first = lines.find(seen[name])
+                yield place, f"{_label(table, index, number)}: this id already stands on line {first}"
+            elif isinstance(name, str):
+                seen[name] = place
+
+
+def _sentence(table: Any, index: int, detail: ErrorDetails) -> str:
+    """One problem of a provider's table, in words of ours."""
+    loc = detail["loc"]
+    in_model = len(loc) > 1 and loc[0] == "model" and isinstance(loc[1], int)
+    label = _label(table, index, loc[1] if in_model and isinstance(loc[1], int) else None)
+    inner = loc[2:] if in_model else loc
+    key = str(inner[0]) if inner else ""
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"{label}: {_unknown(key, _MODEL_KEYS if in_model else _PROVIDER_KEYS)}"
+    if kind == "missing":
+        return f'{label}: key "{key}" is missing'
+    reason = detail.get("ctx", {}).get("error") if kind == "value_error" else None
+    what = str(reason) if reason else _PLAIN.get(kind, detail["msg"].removeprefix("Input ").replace("should", "must"))
+    return f"{label}: {key} {what}" if key else f"{label}: {what}"
+
+
+def _label(table: Any, index: int, model: int | None = None) -> str:
+    name = table.get("name") if isinstance(table, dict) else None
+    valid = isinstance(name, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name)
+    label = f'provider "{name}"' if valid else f"provider {index + 1}"
+    if model is None:
+        return label
+    row = table["model"][model]
+    name = row.get("id") if isinstance(row, dict) else None
+    valid = isinstance(name, str) and re.fullmatch(r"[\x21-\x7e]{1,80}", name)
+    return f'{label}, model "{name}"' if valid else f"{label}, model {model + 1}"
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    # Even a key may be a secret: someone pastes it where "name =" should stand.
+    secretive = re.match(r"(sk|gsk|pk|xai|nvapi|hf|csk)[-_]", key) or (len(key) >= 16 and re.search(r"\d", key))
+    showable = re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", key) and not secretive
+    what = f'unknown key "{key}"' if showable else "unknown key (not shown)"
+    if known is _PROVIDER_KEYS and key in _MODEL_KEYS:
+        return f"{what}; it belongs into a [[provider.model]]"
+    if known is _MODEL_KEYS and key in _PROVIDER_KEYS:
+        return f"{what}; it belongs into the [[provider]]"
+    if near := nearest(key, known):
+        return f'{what}; did you mean "{near}"?'
+    return f"{what}; known are {', '.join(known)}"
+
+
+def _error(path: Path, problems: list[Problem]) -> FleetError:
+    lines = [f"{path}:{line}: {what}" for line, what in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"… and {len(problems) - SHOWN} more")
+    return FleetError("\n".join(lines), hint="fleet.example.toml shows every key")
+
+
+def _get(known: Mapping[str, _T], name: str, what: str) -> _T:
+    try:
+        return known[name]
+    except KeyError:
+        near = nearest(name, known)
+        raise NotFound(f'there is no {what} "{name}"' + (f'; did you mean "{near}"?' if near else "")) from None
+
+
+def _anchored(row: ProviderRow, folder: Path) -> ProviderRow:
+    if row.api_key_file is None:
+        return row
+    return row.model_copy(update={"api_key_file": str(folder / row.api_key_file)})
+
+
+def _deployment(row: ProviderRow, model: ModelRow) -> Deployment:
+    return Deployment(
+        provider=row.name,
+        model=model.id,
+        tier=Tier(model.tier),
+        family=model.family,
+        context_window=model.context_window,
+        max_output=model.max_output,
+        price=Price(input_micro=model.input_micro, output_micro=model.output_micro),
+        capabilities=model.capabilities,
+        quality=model.quality,
+        local=row.local,
+        limits=_limits(model),
+        provider_limits=_limits(row),
+        timeout_s=row.timeout_s,
+    )
+
+
+def _limits(row: ProviderRow | ModelRow) -> Limits:
+    return Limits(rpm=row.rpm, rpd=row.rpd, tpm=row.tpm, tpd=row.tpd, concurrency=row.concurrency)
