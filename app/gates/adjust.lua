@@ -1,0 +1,75 @@
+-- Corrects a reservation once its calls have ended (true-up) or were never made (give-back).
+--
+-- KEYS   stems (see common.lua): the scopes of the grant; then the job's money, if any; then the breaker, if any
+--   writes  :amt :win of a scope while the reservation is in the window, :day while its day lasts, :live :lamt;
+--           :money; breaker's :live :lamt, and its probe where the probe is given back. A cold stem is left alone.
+-- ARGV   1 clock or ''   2 reservation id   3 window ms   4 calls whose slots are free again
+--        5 change in calls (<= 0)   6 change in tokens   7 change in micro-dollars   8 number of scopes
+--        9 '1' with money, else ''   10 '1' with a breaker, else ''   11 '1' to free the breaker's probe, else ''
+--        then for each scope: the day on which the grant was counted
+-- Returns 1. No sum ever falls below zero.
+
+local now, id, window = clock(), ARGV[2], tonumber(ARGV[3])
+local slots, d_calls, d_tokens, d_micro = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local scopes = tonumber(ARGV[8])
+
+local function land(stem)
+  local flying = tonumber(redis.call('HGET', stem .. ':lamt', id) or 0)
+  local n = math.min(slots, flying)
+  if n == 0 then return end
+  if n < flying then
+    redis.call('HINCRBY', stem .. ':lamt', id, int(-n))
+    redis.call('HINCRBY', stem .. ':lamt', '#calls', int(-n))
+    return
+  end
+  redis.call('ZREM', stem .. ':live', id)
+  redis.call('HDEL', stem .. ':lamt', id)
+  redis.call('HINCRBY', stem .. ':lamt', '#calls', int(-n))
+end
+
+local function correct_window(stem)
+  local amount = redis.call('HGET', stem .. ':amt', id)
+  if not amount then return end
+  local c, t = string.match(amount, '^(%d+) (%d+)$')
+  local new_c, new_t = math.max(0, c + d_calls), math.max(0, t + d_tokens)
+  redis.call('HINCRBY', stem .. ':amt', '#calls', int(new_c - c))
+  redis.call('HINCRBY', stem .. ':amt', '#tokens', int(new_t - t))
+  if new_c == 0 and new_t == 0 then
+    redis.call('ZREM', stem .. ':win', id)
+    redis.call('HDEL', stem .. ':amt', id)
+  else
+    redis.call('HSET', stem .. ':amt', id, int(new_c) .. ' ' .. int(new_t))
+  end
+end
+
+for i = 1, scopes do
+  local stem = KEYS[i]
+  if is_warm(stem) then
+    prune(stem, now, window)
+    land(stem)
+    correct_window(stem)
+    local day = redis.call('HMGET', stem .. ':day', 'day', 'calls', 'tokens')
+    if day[1] == ARGV[11 + i] then
+      redis.call('HSET', stem .. ':day', 'calls', int(math.max(0, day[2] + d_calls)),
+        'tokens', int(math.max(0, day[3] + d_tokens)))
+    end
+  end
+end
+
+if ARGV[9] ~= '' then
+  local money = KEYS[scopes + 1]
+  local spent = redis.call('GET', money .. ':money')
+  if spent and is_warm(money) then
+    redis.call('SET', money .. ':money', int(math.max(0, spent + d_micro)), 'KEEPTTL')
+  end
+end
+
+if ARGV[10] ~= '' then
+  local breaker = KEYS[#KEYS]
+  pop(breaker .. ':live', breaker .. ':lamt', now)
+  land(breaker)
+  if ARGV[11] ~= '' and redis.call('HGET', breaker .. ':state', 'probe') == id then
+    redis.call('HDEL', breaker .. ':state', 'probe', 'probe_until')
+  end
+end
+return 1

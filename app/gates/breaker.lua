@@ -1,0 +1,84 @@
+-- Takes the outcomes of calls into a deployment's circuit breaker. (It is consulted by reserve.lua.)
+--
+-- KEYS   1 the breaker's stem, `gate:{breaker:<deployment>}`
+--   :state  hash   state        'open'; missing or 'closed': closed. Half open is open with `until` in the past
+--                  until        ms of the clock at which the next call may be the probe
+--                  backoff      ms it stays open the next time a probe fails; missing: the first time
+--                  streak       failures in a row
+--                  ring         the last 20 outcomes, oldest first, one character each: 1 ok, 0 failed
+--                  since        ms at which it last closed; outcomes of calls granted before that are old news
+--                  probe, probe_until   reservation id that holds the probe, and the end of its lease
+--                  ramp, ramp_ok        slow start: calls allowed in flight, successes at this step
+-- ARGV   1 clock or ''   2 calls that succeeded   3 calls that failed on the server's side
+--        4 reservation id or ''   5 ms at which it was granted or ''
+-- Returns the state afterwards: 'closed', 'open' or 'half_open'.
+
+local STREAK, RING, SEEN = 5, 20, 10
+local FIRST_MS, LONGEST_MS = 30000, 300000
+local RAMP_FIRST, RAMP_LAST = 2, 32
+local IDLE_MS = 86400000
+
+local now, key = clock(), KEYS[1] .. ':state'
+local ok, failed, id, granted = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local names = {'state', 'until', 'backoff', 'streak', 'ring', 'since', 'probe', 'ramp', 'ramp_ok'}
+local b = {}
+for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do b[names[i]] = value or nil end
+
+local function save(fields, gone)
+  redis.call('HSET', key, unpack(fields))
+  if gone then redis.call('HDEL', key, unpack(gone)) end
+  redis.call('PEXPIRE', key, int(IDLE_MS))
+end
+
+local function open(backoff)
+  save({'state', 'open', 'until', int(now + backoff), 'backoff', int(math.min(LONGEST_MS, backoff * 2))},
+    {'probe', 'probe_until', 'ramp', 'ramp_ok'})
+  return 'open'
+end
+
+if b.state == 'open' then
+  if now < tonumber(b['until']) then return 'open' end -- what was under way when it opened tells nothing new
+  if id ~= '' and b.probe ~= id then return 'half_open' end
+  if failed > 0 then return open(tonumber(b.backoff)) end
+  if ok > 0 then
+    save({'state', 'closed', 'streak', 0, 'ring', '', 'since', int(now), 'ramp', RAMP_FIRST, 'ramp_ok', 0},
+      {'until', 'probe', 'probe_until'})
+    return 'closed'
+  end
+  redis.call('HDEL', key, 'probe', 'probe_until') -- the probe told nothing: let another one try
+  return 'half_open'
+end
+
+local calls = ok + failed
+if calls == 0 or (granted and b.since and granted < tonumber(b.since)) then return 'closed' end
+
+-- A batch has no order: one success in it ends the streak, and its failures are spread evenly over the ring.
+local streak = ok > 0 and 0 or (tonumber(b.streak or 0) + failed)
+local outcomes = {}
+for i = math.max(1, calls - RING + 1), calls do
+  outcomes[#outcomes + 1] = math.floor(i * failed / calls) > math.floor((i - 1) * failed / calls) and '0' or '1'
+end
+local ring = string.sub((b.ring or '') .. table.concat(outcomes), -RING)
+local _, bad = string.gsub(ring, '0', '')
+local fields = {'state', 'closed', 'streak', int(streak), 'ring', ring}
+if streak >= STREAK or (#ring >= SEEN and bad * 2 >= #ring) then
+  save(fields)
+  return open(tonumber(b.backoff or FIRST_MS))
+end
+
+if not b.ramp then
+  save(fields)
+  return 'closed'
+end
+local ramp, ramp_ok = tonumber(b.ramp), failed > 0 and 0 or tonumber(b.ramp_ok) + ok
+while ramp_ok >= ramp and ramp <= RAMP_LAST do
+  ramp, ramp_ok = ramp * 2, ramp_ok - ramp
+end
+if ramp > RAMP_LAST then
+  save(fields, {'ramp', 'ramp_ok', 'backoff'})
+else
+  fields[#fields + 1], fields[#fields + 2], fields[#fields + 3], fields[#fields + 4] =
+    'ramp', int(ramp), 'ramp_ok', int(ramp_ok)
+  save(fields)
+end
+return 'closed'

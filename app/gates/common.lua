@@ -1,0 +1,205 @@
+-- What every script of the gates shares; it is put in front of each of them.
+--
+-- KEYS holds stems, `gate:{<name>}`; a script appends the suffixes below. The braces are a hash tag, so whatever is
+-- derived from a stem lives in the same cluster slot as the stem itself. <name> is a scope (`provider:groq`,
+-- `deployment:groq/llama-3.1`), a job's money (`job:<id>`) or a breaker (`breaker:groq/llama-3.1`).
+--
+--   scope, money  :warm   string  run id of the Redis server on which this stem was loaded from the ledger. Missing, or
+--                                 of another run (Redis restarted, perhaps from an old snapshot): the stem is cold
+--                 :cold   string  "<run id> <ms>": when this run first met the stem cold
+--   scope         :hold   string  ms of the clock until which the provider asked us to stay away
+--                 :win    zset    reservation id -> ms at which it was granted
+--                 :amt    hash    reservation id -> "<calls> <tokens>" still counted; '#calls', '#tokens' -> their sums
+--                 :day    hash    day -> YYYY-MM-DD in the provider's zone, calls, tokens -> used on that day
+--   scope,        :live   zset    reservation id -> ms at which its lease ends
+--   breaker       :lamt   hash    reservation id -> calls in flight; '#calls' -> their sum
+--   money         :money  string  micro-dollars spent or reserved by the job
+--   breaker       :state  hash    see breaker.lua
+--
+-- ARGV[1] of every script is the clock: '' in production, where Redis's own TIME is used; a number of ms in tests,
+-- which cannot move that clock. No logic depends on a key's TTL: TTLs only clear away what is idle.
+
+-- A job's money that nobody touches for this long is forgotten (cold again).
+local MONEY_TTL_MS = 3 * 86400000
+
+local RUN = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+
+local function clock()
+  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function int(value) return string.format('%.0f', value) end
+
+local function name_of(stem) return string.match(stem, '{(.*)}') end
+
+local function is_warm(stem) return redis.call('GET', stem .. ':warm') == RUN end
+
+-- TTL of at least `ms`: never shortens one that is there.
+local function keep(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, int(math.max(1, ms))) end
+end
+
+-- Pops the entries of `zset` whose score is `upto` or less, with their amounts; the sums follow.
+local function pop(zset, hash, upto)
+  while true do
+    local ids = redis.call('ZRANGEBYSCORE', zset, '-inf', int(upto), 'LIMIT', 0, 500)
+    if #ids == 0 then return end
+    local calls, tokens = 0, 0
+    for _, amount in ipairs(redis.call('HMGET', hash, unpack(ids))) do
+      if amount then
+        local c, t = string.match(amount, '^(%d+) ?(%d*)$')
+        calls, tokens = calls + tonumber(c), tokens + (tonumber(t) or 0)
+      end
+    end
+    redis.call('ZREM', zset, unpack(ids))
+    if redis.call('EXISTS', zset) == 0 then
+      redis.call('DEL', hash)
+      return
+    end
+    redis.call('HDEL', hash, unpack(ids))
+    redis.call('HINCRBY', hash, '#calls', int(-calls))
+    if tokens > 0 then redis.call('HINCRBY', hash, '#tokens', int(-tokens)) end
+  end
+end
+
+local function prune(stem, now, window)
+  pop(stem .. ':win', stem .. ':amt', now - window)
+  pop(stem .. ':live', stem .. ':lamt', now)
+end
+
+local function window_used(stem)
+  local sums = redis.call('HMGET', stem .. ':amt', '#calls', '#tokens')
+  return tonumber(sums[1] or 0), tonumber(sums[2] or 0)
+end
+
+local function in_flight(stem) return tonumber(redis.call('HGET', stem .. ':lamt', '#calls') or 0) end
+
+-- Calls and tokens used on `day`. A later day than asked for stands (the clock stepped back): it is not forgotten.
+local function day_used(stem, day)
+  local stored = redis.call('HMGET', stem .. ':day', 'day', 'calls', 'tokens')
+  if not stored[1] or stored[1] < day then return day, 0, 0 end
+  return stored[1], tonumber(stored[2]), tonumber(stored[3])
+end
+
+-- ms until at least `excess` calls (field 1) or tokens (field 2) have left the window: walks from the oldest entry.
+local function window_wait(stem, field, excess, now, window)
+  local start = 0
+  while true do
+    local page = redis.call('ZRANGE', stem .. ':win', start, start + 99, 'WITHSCORES')
+    if #page == 0 then return window end
+    local ids = {}
+    for i = 1, #page, 2 do ids[#ids + 1] = page[i] end
+    for i, amount in ipairs(redis.call('HMGET', stem .. ':amt', unpack(ids))) do
+      local calls, tokens = string.match(amount or '0 0', '^(%d+) (%d+)$')
+      excess = excess - tonumber(field == 1 and calls or tokens)
+      if excess <= 0 then return tonumber(page[2 * i]) + window - now end
+    end
+    start = start + 100
+  end
+end
+
+-- ms until it is worth asking again for a slot: when the first lease ends, but soon, since calls end when they like.
+local POLL_MS = 50
+local function slot_wait(stem, now)
+  local first = redis.call('ZRANGE', stem .. ':live', 0, 0, 'WITHSCORES')
+  if not first[2] then return POLL_MS end
+  return math.max(1, math.min(POLL_MS, tonumber(first[2]) - now))
+end
+
+local function enter_window(stem, id, at, calls, tokens, now, window)
+  redis.call('ZADD', stem .. ':win', int(at), id)
+  redis.call('HSET', stem .. ':amt', id, int(calls) .. ' ' .. int(tokens))
+  redis.call('HINCRBY', stem .. ':amt', '#calls', int(calls))
+  redis.call('HINCRBY', stem .. ':amt', '#tokens', int(tokens))
+  keep(stem .. ':win', at + window - now)
+  keep(stem .. ':amt', at + window - now)
+end
+
+local function enter_flight(stem, id, lease_end, calls, now)
+  redis.call('ZADD', stem .. ':live', int(lease_end), id)
+  redis.call('HSET', stem .. ':lamt', id, int(calls))
+  redis.call('HINCRBY', stem .. ':lamt', '#calls', int(calls))
+  keep(stem .. ':live', lease_end - now)
+  keep(stem .. ':lamt', lease_end - now)
+end
+
+local function set_day(stem, day, calls, tokens, ms_left)
+  redis.call('HSET', stem .. ':day', 'day', day, 'calls', int(calls), 'tokens', int(tokens))
+  keep(stem .. ':day', ms_left + 60000)
+end
+
+-- The rules of one scope, added to `rules`. A rule is {reason, rule, free, most, wait}: `free` calls of the reservation
+-- fit now, `most` can ever fit, wait(n) is the ms until n of them fit (asked only where free < n <= most).
+-- `limits` = {rpm, tpm, rpd, tpd, concurrency, day, day_start, day_end}; false where the provider names none.
+local function scope_rules(rules, stem, limits, calls, tokens, now, window, margin)
+  local rpm, tpm, rpd, tpd, concurrency, day, _, day_end = unpack(limits)
+  local name = name_of(stem)
+  local function add(reason, rule, free, most, wait)
+    rules[#rules + 1] = {reason = reason, rule = name .. ' ' .. rule, free = free, most = most, wait = wait}
+  end
+  -- Calls that `room` tokens are enough for. A call without tokens still needs a budget that is not overdrawn.
+  local function share(room)
+    if room < 0 then return 0 end
+    return tokens == 0 and calls or math.floor(room * calls / tokens)
+  end
+  local function need(n) return math.ceil(n * tokens / calls) end
+
+  local held = tonumber(redis.call('GET', stem .. ':hold') or 0)
+  if held > now then add('hold', 'hold', 0, calls, function() return held - now end) end
+
+  local used_calls, used_tokens = window_used(stem)
+  if rpm then
+    add('rate', 'rpm', rpm - used_calls, rpm, function(n)
+      return window_wait(stem, 1, used_calls + n - rpm, now, window)
+    end)
+  end
+  if tpm then
+    add('tokens', 'tpm', share(tpm - used_tokens), share(tpm), function(n)
+      return window_wait(stem, 2, used_tokens + need(n) - tpm, now, window)
+    end)
+  end
+
+  -- A call sent in the last moments of a day may be counted by the provider on the next one: those moments are closed.
+  local closing = now >= day_end - margin
+  local _, day_calls, day_tokens = day_used(stem, day)
+  local function until_reset() return day_end - now end
+  if rpd then add('day_requests', 'rpd', closing and 0 or rpd - day_calls, rpd, until_reset) end
+  if tpd then add('day_tokens', 'tpd', closing and 0 or share(tpd - day_tokens), share(tpd), until_reset) end
+
+  if concurrency then
+    add('concurrency', 'concurrency', concurrency - in_flight(stem), concurrency, function()
+      return slot_wait(stem, now)
+    end)
+  end
+end
+
+-- nil when all `calls` fit. Else {reason, rule, wait, room}: `room` calls fit now; `wait` is the ms until the whole
+-- fits, or, where the rules never allow the whole, the largest part they do; -1 when waiting gains nothing over `room`.
+local function judge(rules, calls)
+  local room, most, cap = calls, calls, nil
+  for _, r in ipairs(rules) do
+    room = math.min(room, r.free)
+    if r.most < most then most, cap = r.most, r end
+  end
+  if room >= calls then return nil end
+  room = math.max(0, math.min(room, most))
+  if most <= 0 or room >= most then return {cap.reason, cap.rule, -1, room} end
+  local worst, wait = nil, 0
+  for _, r in ipairs(rules) do
+    if r.free < most then
+      local w = r.wait(most)
+      if not worst or w > wait then worst, wait = r, w end
+    end
+  end
+  return {worst.reason, worst.rule, wait, room}
+end
+
+-- The limits of one scope, which start at ARGV[first]; '' means the provider names none.
+local function limits_at(first)
+  local limits = {}
+  for i = 0, 4 do limits[i + 1] = tonumber(ARGV[first + i]) or false end
+  limits[6], limits[7], limits[8] = ARGV[first + 5], tonumber(ARGV[first + 6]), tonumber(ARGV[first + 7])
+  return limits
+end
