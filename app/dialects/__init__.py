@@ -1,1 +1,21 @@
 """Floor 1. One file a wire protocol: say(request) and hear(response), pure."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from app.core.values import Answer, Failure, Request
+from app.dialects import openai
+from app.dialects.wireform import Said
+
+
+class Dialect(Protocol):
+    """What a protocol's module offers."""
+
+    @staticmethod
+    def say(request: Request, /) -> Said: ...
+
+    @staticmethod
+    def hear(status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
+
+
+DIALECTS: dict[str, Dialect] = {"openai": openai}

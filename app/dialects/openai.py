@@ -1,0 +1,272 @@
+"""The OpenAI Chat Completions protocol, as some thirty vendors speak it: two pure functions.
+
+Sources: platform.openai.com/docs/api-reference/chat, and recorded responses of the vendors where they differ.
+
+Warning: the protocol has no field for "cut before anything was said". Such an answer, billed but empty, is a
+Failure ``malformed`` with its usage; ``EMPTY_CUT`` in its message says that more room may help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from app.core.masking import safe_message
+from app.core.reasoning import split_reasoning
+from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.trouble import failure, failure_of
+from app.dialects.wireform import Said
+
+PATH = "/chat/completions"
+HEADERS = {"content-type": "application/json", "accept": "application/json"}
+
+EMPTY_CUT = "empty answer: cut at the token limit"
+EMPTY = "empty answer"
+
+_FINISH = {
+    "stop": Finish.STOP, "eos": Finish.STOP, "eos_token": Finish.STOP, "end_turn": Finish.STOP,
+    "stop_sequence": Finish.STOP, "complete": Finish.STOP, "length": Finish.LENGTH, "max_tokens": Finish.LENGTH,
+    "model_length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS,
+    "function_call": Finish.TOOL_CALLS, "tool_use": Finish.TOOL_CALLS, "content_filter": Finish.CONTENT_FILTER,
+    "sensitive": Finish.CONTENT_FILTER, "safety": Finish.CONTENT_FILTER, "recitation": Finish.CONTENT_FILTER,
+    "error": Finish.ERROR, "abort": Finish.ERROR, "network_error": Finish.ERROR,
+    "insufficient_system_resource": Finish.ERROR,
+}  # fmt: skip
+_NO_USAGE = Usage()
+
+
+def say(request: Request) -> Said:
+    """The HTTP request for ``request``; only fields that are set are sent."""
+    payload: dict[str, Any] = {
+        "model": request.model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if request.seed is not None:
+        payload["seed"] = request.seed
+    if request.stop:
+        payload["stop"] = list(request.stop)
+    if request.json_mode:
+        payload["response_format"] = {"type": "json_object"}
+    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+
+
+def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+    """The answer in a response, or why there is none. Never raises for what a provider sent."""
+    if status != 200:
+        if 200 < status < 300:
+            return Failure(FailureKind.MALFORMED, f"HTTP {status} in place of an answer", status)
+        if status < 400:
+            return Failure(FailureKind.SERVER_ERROR, f"HTTP {status}: a redirect is not followed", status)
+        return failure(status, headers, body)
+    try:
+        doc = orjson.loads(body)
+    except ValueError:
+        return _hear_unusual(headers, body)
+    return _hear_document(headers, doc)
+
+
+def _hear_document(headers: Mapping[str, str], doc: Any) -> Answer | Failure:
+    if isinstance(doc, list) and doc:
+        doc = doc[0]
+    if not isinstance(doc, dict):
+        return _malformed("the body is no JSON object", _NO_USAGE)
+    choices = doc.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return _without_choice(headers, doc)
+    choice = choices[0]
+    usage = _usage(doc.get("usage"))
+    if choice.get("error"):
+        return failure_of(200, headers, {"error": choice["error"]}, usage=usage)
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        text = choice.get("text")
+        message = {"content": text} if isinstance(text, str) else {}
+    answer = _answer(message, choice.get("finish_reason"), usage, doc)
+    if doc.get("error") and isinstance(answer, Failure):
+        return failure_of(200, headers, doc, usage=usage)
+    return answer
+
+
+def _answer(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, Any]) -> Answer | Failure:
+    text = message.get("content")
+    thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    if not isinstance(text, str):
+        text, parts_thought = _join(text)
+        thought = thought or parts_thought
+    if not isinstance(thought, str):
+        thought = ""
+    text, leaked_thought, leaked = split_reasoning(text)
+    finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
+    if finish is Finish.OTHER and isinstance(reason, str):
+        finish = _FINISH.get(reason.lower(), Finish.OTHER)
+    if finish is Finish.CONTENT_FILTER:
+        refusal = message.get("refusal")
+        return Failure(FailureKind.CONTENT_FILTER, _words(refusal) or "stopped by a content filter", 200, usage=usage)
+    if finish is Finish.ERROR:
+        kind = FailureKind.OVERLOADED if reason == "insufficient_system_resource" else FailureKind.SERVER_ERROR
+        return Failure(kind, safe_message(f"generation ended with {reason}"), 200, usage=usage)
+    if not text or text.isspace():
+        refusal = message.get("refusal")
+        if refusal:
+            return Failure(FailureKind.CONTENT_FILTER, _words(refusal) or "refused", 200, usage=usage)
+        if not (message.get("tool_calls") or message.get("function_call")):
+            return _malformed(EMPTY_CUT if finish is Finish.LENGTH else EMPTY, usage)
+    if "\x00" in text:
+        text = text.replace("\x00", "")  # Postgres stores no NUL
+    model, request_id = doc.get("model"), doc.get("id")
+    return Answer(
+        text,
+        usage,
+        (f"{thought}\n{leaked_thought}".strip() if leaked else thought).replace("\x00", ""),
+        finish,
+        model if isinstance(model, str) else "",
+        request_id if isinstance(request_id, str) else "",
+        ("reasoning_leak",) if leaked else (),
+    )
+
+
+def _words(refusal: Any) -> str:
+    return safe_message(refusal) if isinstance(refusal, str) else ""
+
+
+def _malformed(why: str, usage: Usage) -> Failure:
+    return Failure(FailureKind.MALFORMED, why, 200, usage=usage)
+
+
+def _join(parts: Any) -> tuple[str, str]:
+    """(text, reasoning) of a content given as parts, as Mistral's reasoning models give it; ("", "") of none."""
+    said: list[str] = []
+    thought: list[str] = []
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, str):
+            said.append(part)
+        elif isinstance(part, dict):
+            inner = part.get("thinking") if part.get("thinking") is not None else part.get("reasoning")
+            if isinstance(inner, list):
+                thought.extend(_join(inner)[0:1])
+            elif isinstance(inner, str):
+                thought.append(inner)
+            elif isinstance(part.get("text"), str):
+                said.append(part["text"])
+    return "".join(said), "".join(thought)
+
+
+def _without_choice(headers: Mapping[str, str], doc: dict[str, Any]) -> Failure:
+    """Errors that came with a 200: an ``error`` object, MiniMax's ``base_resp``, a bare message with a code."""
+    usage = _usage(doc.get("usage"))
+    base = doc.get("base_resp")
+    broken_base = isinstance(base, dict) and base.get("status_code") not in (0, None)
+    bare = doc.get("message") or doc.get("msg") or doc.get("detail") or doc.get("errors")
+    if doc.get("error") or broken_base or (bare and "choices" not in doc):
+        return failure_of(200, headers, doc, usage=usage)
+    return _malformed("no choices in the answer", usage)
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+def _usage(raw: Any) -> Usage:
+    """The vendor's counts in disjoint buckets; their sum is its ``total_tokens`` where that can be made to hold.
+
+    Cached tokens are part of the prompt and reasoning part of the completion, unless the numbers say otherwise:
+    a part greater than its whole, or a total that needs it on top (xAI; Gemini behind Vercel's gateway bills so).
+    A total above all named parts is thinking that the vendor does not name (Gemini's OpenAI endpoint).
+    """
+    if not isinstance(raw, dict):
+        return _NO_USAGE
+    prompt = _count(raw.get("prompt_tokens")) or _count(raw.get("input_tokens"))
+    completion = _count(raw.get("completion_tokens")) or _count(raw.get("output_tokens"))
+    total = _count(raw.get("total_tokens"))
+    details = raw.get("prompt_tokens_details") or raw.get("input_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    cached = cached or _count(raw.get("prompt_cache_hit_tokens")) or _count(raw.get("cached_tokens"))
+    details = raw.get("completion_tokens_details") or raw.get("output_tokens_details")
+    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    thought = thought or _count(raw.get("reasoning_tokens"))
+    if not cached and not thought and total <= prompt + completion:
+        return Usage(prompt, 0, completion, 0)
+
+    beside = total - prompt - completion
+    if thought and (thought > completion or beside == thought):
+        beside -= thought
+    else:
+        completion -= thought
+    if cached and (cached > prompt or beside == cached):
+        beside -= cached
+    else:
+        prompt -= cached
+    return Usage(prompt, cached, completion, thought + max(beside, 0))
+
+
+def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+    """A 200 whose body is no plain JSON: a stream of events nobody asked for, a byte order mark, a page, a cut."""
+    stripped = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if stripped.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
+        return _hear_events(headers, stripped)
+    if not stripped:
+        return _malformed("the body is empty", _NO_USAGE)
+    if stripped is not body:
+        try:
+            return _hear_document(headers, orjson.loads(stripped))
+        except ValueError:
+            pass
+    what = "an HTML page" if stripped[:1] == b"<" else "cut or broken JSON" if stripped[:1] in b"{[" else "no JSON"
+    return _malformed(f"the body is {what}", _NO_USAGE)
+
+
+def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+    """Server-sent events folded into the one document they are the pieces of. Only the first choice is read."""
+    said: list[str] = []
+    thought: list[str] = []
+    whole: dict[str, Any] = {}
+    message: dict[str, Any] = {}
+    reason: Any = None
+    for line in body.splitlines():
+        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+            continue
+        try:
+            event = orjson.loads(line[5:])
+        except ValueError:
+            return _malformed("the stream is cut or broken", _usage(whole.get("usage")))
+        if not isinstance(event, dict):
+            continue
+        if event.get("error"):
+            return failure_of(200, headers, event, usage=_usage(event.get("usage") or whole.get("usage")))
+        _keep(event, whole)
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict) or choice.get("index", 0) != 0:
+                continue
+            reason = choice.get("finish_reason") or reason
+            delta = choice.get("delta") or choice.get("message")
+            if not isinstance(delta, dict):
+                continue
+            content = delta.get("content")
+            text, parts_thought = (content, "") if isinstance(content, str) else _join(content)
+            said.append(text)
+            piece = delta.get("reasoning_content") or delta.get("reasoning") or parts_thought
+            thought.append(piece if isinstance(piece, str) else "")
+            message |= {name: delta[name] for name in ("tool_calls", "function_call") if delta.get(name)}
+            if isinstance(delta.get("refusal"), str):
+                message["refusal"] = message.get("refusal", "") + delta["refusal"]
+    if not whole:
+        return _malformed("the stream holds no events", _NO_USAGE)
+    message |= {"content": "".join(said), "reasoning": "".join(thought)}
+    return _answer(message, reason, _usage(whole.get("usage")), whole)
+
+
+def _keep(event: dict[str, Any], whole: dict[str, Any]) -> None:
+    """The last usage counts: vendors that send it with every event send running totals."""
+    for name in ("id", "model"):
+        if event.get(name):
+            whole[name] = event[name]
+    own = event.get("x_groq")
+    usage = event.get("usage") or (own.get("usage") if isinstance(own, dict) else None)
+    if usage:
+        whole["usage"] = usage
+    whole.setdefault("id", "")
