@@ -27,6 +27,7 @@ def ask(task: Task, text: str, deployment: Deployment, *, restated: bool = False
     instruction = _instruction(task)
     if restated:
         instruction += "\n\nAn earlier answer could not be read. " + _contract(task)
+    messages: tuple[Message, ...]
     if task.prompt is not None and "{text}" in task.prompt:
         messages = (Message("user", f"{task.prompt.replace('{text}', text)}\n\n{_contract(task)}".strip()),)
     elif instruction.strip():

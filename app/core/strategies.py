@@ -18,8 +18,6 @@ from app.core.plan import SYNTHESISER, VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
 
-# Refusals of our own: no call was made, so the vendor has not been tried.
-NOT_CALLED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE})
 # Trouble with the account or the vendor's filter: another model of the same vendor would fare no better.
 _VENDOR_WIDE = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.CONTENT_FILTER})
 
@@ -54,7 +52,7 @@ def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
     votes = table.votes()
     if votes:
         return table.verdict(votes[0].answer, votes)
-    called = sum(1 for b in table.ballots if b.failure not in NOT_CALLED)
+    called = sum(1 for b in table.ballots if b.tries)  # a refusal of our own is no call: the vendor was not tried
     exhausted = at_most is not None and called >= at_most and not table.open
     if exhausted or not table.may_hope(Wish(1)):
         return table.no_verdict()
@@ -176,7 +174,7 @@ class Table:
         return any(b.failure is FailureKind.INVALID_REQUEST for b in self.ballots)
 
     def verdict(self, answer: str | None, votes: list[Ballot], *flags: str) -> Verdict:
-        """Decided. ``votes`` are the voices cast. A synthesis may be nobody's own words: then no agreement is claimed."""
+        """Decided, on the voices cast. A synthesis may be nobody's own words: then no agreement is claimed."""
         cast = len(votes)
         same = sum(1 for b in votes if b.answer == answer)
         contested = ("contested",) if self.plan.recipe.strategy == "majority-vote" and 2 * same <= cast else ()

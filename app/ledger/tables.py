@@ -117,6 +117,7 @@ asks = Table(
     Column("tries", SmallInteger, nullable=False),
     Column("worker", Text),
     Column("rings", SmallInteger, nullable=False, server_default="1"),
+    Column("takes", SmallInteger, nullable=False, server_default="0"),
     _moment("lease_until", nullable=False),
     _moment("created_at", default=True),
     _moment("done_at"),
@@ -222,6 +223,5 @@ health = Table(
     Column("latency_ms", Integer),
     _moment("since", default=True),
     _moment("checked_at", default=True),
-    _moment("proved_at"),
     CheckConstraint("state IN ('healthy', 'down', 'out')", name="health_state_known"),
 )

@@ -1,0 +1,311 @@
+"""Asks and attempts: one function a transaction, every statement a whole chunk at a time.
+
+All take the process's ``Engine`` and raise ``sqlalchemy.exc.OperationalError`` where Postgres is away: what to do
+then is the caller's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.core.plan import Plan
+from app.core.task import Task
+from app.core.values import Deployment, FailureKind, Usage
+from app.ledger.states import AttemptState
+
+
+@dataclass(frozen=True, slots=True)
+class TakenItem:
+    """``used``: attempts already on the books for this seat (an ask may change hands); ``voices``: for a synthesis."""
+
+    id: int
+    text: str
+    used: int
+    voices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAsk:
+    id: int
+    chunk_id: int
+    job_id: str
+    job_state: str
+    seat: int
+    deployment: str
+    tries: int
+    rings: int
+    takes: int
+    plan: Plan
+    task: Task
+    max_cost_micro: int | None
+    left_s: float
+    """Seconds until the job's deadline."""
+    items: tuple[TakenItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An attempt about to be made."""
+
+    item_id: int
+    number: int
+    reserved_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An attempt that has come to its end."""
+
+    attempt_id: int
+    state: AttemptState
+    failure: FailureKind | None = None
+    status: int | None = None
+    latency_ms: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_micro: int = 0
+    text: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Casting:
+    """What a seat says of one item at last. ``attempt_id`` is None where no call was made."""
+
+    item_id: int
+    attempt_id: int | None
+    answer: str | None
+    failure: FailureKind | None
+    tries: int
+    flags: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+_TAKE = """
+WITH taken AS (
+    UPDATE asks SET state = 'running', worker = %s, takes = takes + 1,
+        lease_until = clock_timestamp() + %s * interval '1 second'
+    WHERE id = %s AND state = 'sent'
+    RETURNING id, chunk_id, seat, deployment, tries, rings, takes, item_ids
+)
+SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.task, jobs.max_cost_micro,
+       extract(epoch FROM jobs.deadline_at - clock_timestamp())::float8
+FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chunks.job_id
+"""
+
+_TAKE_ITEMS = """
+SELECT i.id, i.text,
+       (SELECT count(*) FROM attempts a WHERE a.item_id = i.id AND a.chunk_id = %(chunk)s AND a.seat = %(seat)s)
+FROM items i
+WHERE i.id = ANY(%(items)s)
+  AND NOT EXISTS (SELECT FROM votes v WHERE v.chunk_id = %(chunk)s AND v.item_id = i.id AND v.seat = %(seat)s)
+ORDER BY i.n
+"""
+
+_OPEN = """
+INSERT INTO attempts (job_id, chunk_id, item_id, seat, try, purpose, provider, deployment,
+                      input_price_micro, output_price_micro, reserved_tokens)
+SELECT %s, %s, item_id, %s, number, %s, %s, %s, %s, %s, reserved
+FROM unnest(%s::bigint[], %s::smallint[], %s::integer[]) AS opening (item_id, number, reserved)
+ON CONFLICT DO NOTHING
+RETURNING id, item_id
+"""
+
+# One round trip closes attempts, casts votes and, with the last of them, ends the ask. A vote counts only if its
+# attempt was still open: whoever lost the lease in between finds it ambiguous, and may add the bill but no voice.
+_CLOSE = """
+WITH closing AS (
+    SELECT * FROM unnest(%(id)s::bigint[], %(state)s::text[], %(failure)s::text[], %(status)s::smallint[],
+                         %(latency)s::integer[], %(input)s::integer[], %(cached)s::integer[], %(output)s::integer[],
+                         %(reasoning)s::integer[], %(cost)s::bigint[], %(text)s::text[], %(flags)s::text[])
+        AS c (id, state, failure, status, latency, input, cached, output, reasoning, cost, text, flags)
+), closed AS (
+    UPDATE attempts a SET
+        state = CASE a.state WHEN 'open' THEN c.state ELSE a.state END, late = a.state <> 'open',
+        failure_kind = c.failure, status = c.status, latency_ms = c.latency, input_tokens = c.input,
+        cached_tokens = c.cached, output_tokens = c.output, reasoning_tokens = c.reasoning, cost_micro = c.cost,
+        text = c.text, flags = string_to_array(nullif(c.flags, ''), ','), closed_at = clock_timestamp()
+    FROM closing c
+    WHERE a.id = c.id AND (a.state = 'open' OR (a.state = 'ambiguous' AND NOT a.late))
+    RETURNING a.id, a.late
+), cast_votes AS (
+    INSERT INTO votes (chunk_id, item_id, seat, attempt_id, answer, failure_kind, tries, flags, reason)
+    SELECT %(chunk)s, v.item_id, %(seat)s, v.attempt_id, v.answer, v.failure, v.tries,
+           coalesce(string_to_array(nullif(v.flags, ''), ','), '{}'), v.reason
+    FROM unnest(%(v_item)s::bigint[], %(v_attempt)s::bigint[], %(v_answer)s::text[], %(v_failure)s::text[],
+                %(v_tries)s::smallint[], %(v_flags)s::text[], %(v_reason)s::text[])
+        AS v (item_id, attempt_id, answer, failure, tries, flags, reason)
+    WHERE (v.attempt_id IS NULL
+           AND EXISTS (SELECT FROM asks WHERE id = %(ask)s AND state = 'running' AND worker = %(worker)s))
+       OR v.attempt_id IN (SELECT id FROM closed WHERE NOT late)
+    ON CONFLICT DO NOTHING
+)
+UPDATE asks SET state = 'done', done_at = clock_timestamp()
+WHERE %(last)s AND id = %(ask)s AND state = 'running' AND worker = %(worker)s
+"""
+
+
+def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenAsk | None:
+    """Take an ask under a lease, or None: somebody else has it, or it is done. Doubled bells end here."""
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql(_TAKE, (worker, lease_s, ask_id)).first()
+        if row is None:
+            return None
+        (ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, task, max_cost, left_s) = row
+        the_plan = Plan.from_json(plan)
+        found = connection.exec_driver_sql(_TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids}).all()
+        voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
+    items = tuple(TakenItem(i, text, used, voices.get(i, ())) for i, text, used in found)
+    return TakenAsk(
+        ask,
+        chunk,
+        job,
+        state,
+        seat,
+        deployment,
+        tries,
+        rings,
+        takes,
+        the_plan,
+        Task.from_json(task),
+        max_cost,
+        left_s,
+        items,
+    )
+
+
+def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Plan) -> dict[int, tuple[str, ...]]:
+    """The council's answers for each item, best seat first: what a synthesis is written from."""
+    rows = connection.exec_driver_sql(
+        "SELECT item_id, seat, answer FROM votes WHERE chunk_id = %s AND item_id = ANY(%s) AND answer IS NOT NULL",
+        (chunk_id, item_ids),
+    ).all()
+    rows = sorted((r for r in rows if plan.seats[r[1]].role == "voice"), key=lambda r: plan.seats[r[1]].rank)
+    voices: dict[int, tuple[str, ...]] = {}
+    for item_id, _, answer in rows:
+        voices[item_id] = (*voices.get(item_id, ()), answer)
+    return voices
+
+
+def open_attempts(
+    engine: Engine, ask: TakenAsk, openings: Sequence[Opening], *, provider: str, prices: tuple[int, int]
+) -> dict[int, int]:
+    """Write attempts down before the calls are made; returns item id → attempt id.
+
+    An item that is missing from the answer already has that attempt: somebody else made the call.
+    """
+    purpose = "vote" if ask.plan.seats[ask.seat].role == "voice" else "synthesis"
+    columns = list(zip(*((o.item_id, o.number, o.reserved_tokens) for o in openings), strict=True))
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            _OPEN,
+            (
+                ask.job_id,
+                ask.chunk_id,
+                ask.seat,
+                purpose,
+                provider,
+                ask.deployment,
+                *prices,
+                list(columns[0]),
+                list(columns[1]),
+                list(columns[2]),
+            ),
+        ).all()
+    return {item_id: attempt_id for attempt_id, item_id in rows}
+
+
+def open_ping(engine: Engine, deployment: Deployment, reserved_tokens: int) -> int:
+    """A ping is an attempt like any other, of no job."""
+    with engine.begin() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "INSERT INTO attempts (purpose, provider, deployment, input_price_micro, output_price_micro,"
+                " reserved_tokens) VALUES ('ping', %s, %s, %s, %s, %s) RETURNING id",
+                (
+                    deployment.provider,
+                    deployment.name,
+                    deployment.price.input_micro,
+                    deployment.price.output_micro,
+                    reserved_tokens,
+                ),
+            ).scalar_one()
+        )
+
+
+def ping_parameters(closing: Closing) -> dict[str, Any]:
+    return closing_parameters(0, 0, 0, "", [closing], [], last=False)
+
+
+def closing_parameters(
+    ask_id: int,
+    chunk_id: int,
+    seat: int,
+    worker: str,
+    closings: Sequence[Closing],
+    castings: Sequence[Casting],
+    last: bool,
+) -> dict[str, Any]:
+    """Everything ``close`` writes, as plain JSON values: what is spilled where Postgres is away."""
+    return {
+        "ask": ask_id,
+        "chunk": chunk_id,
+        "seat": seat,
+        "worker": worker,
+        "last": last,
+        "id": [c.attempt_id for c in closings],
+        "state": [c.state.value for c in closings],
+        "failure": [c.failure.value if c.failure else None for c in closings],
+        "status": [c.status for c in closings],
+        "latency": [c.latency_ms for c in closings],
+        "input": [c.usage.input_tokens for c in closings],
+        "cached": [c.usage.cached_tokens for c in closings],
+        "output": [c.usage.output_tokens for c in closings],
+        "reasoning": [c.usage.reasoning_tokens for c in closings],
+        "cost": [c.cost_micro for c in closings],
+        "text": [_storable(c.text) for c in closings],
+        "flags": [",".join(c.flags) for c in closings],
+        "v_item": [v.item_id for v in castings],
+        "v_attempt": [v.attempt_id for v in castings],
+        "v_answer": [_storable(v.answer) for v in castings],
+        "v_failure": [v.failure.value if v.failure else None for v in castings],
+        "v_tries": [v.tries for v in castings],
+        "v_flags": [",".join(v.flags) for v in castings],
+        "v_reason": [v.reason for v in castings],
+    }
+
+
+def close(engine: Engine, parameters: dict[str, Any]) -> None:
+    """Close attempts and cast votes, together or not at all. Running it twice changes nothing."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_CLOSE, parameters)
+
+
+def release_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> None:
+    """Hand an ask back unfinished: a worker that drains keeps nothing."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE asks SET state = 'sent', worker = NULL, rings = rings + 1, "
+            "lease_until = clock_timestamp() + %s * interval '1 second' "
+            "WHERE id = %s AND state = 'running' AND worker = %s",
+            (lease_s, ask_id, worker),
+        )
+
+
+def renew_leases(engine: Engine, worker: str, ask_ids: Sequence[int], lease_s: float) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE asks SET lease_until = clock_timestamp() + %s * interval '1 second' "
+            "WHERE id = ANY(%s) AND state = 'running' AND worker = %s",
+            (lease_s, list(ask_ids), worker),
+        )
+
+
+def _storable(text: str | None) -> str | None:
+    """Postgres text holds neither NUL nor lone surrogates; a model may say either."""
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,200 @@
+"""Folding a chunk: what lies on the table of each item, and what is written when the strategy has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine
+
+from app.core.ballots import Ask, Ballot, Verdict
+from app.core.plan import Plan
+from app.core.values import FailureKind, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChunk:
+    """A locked chunk. ``tables``: item id → its ballots, for the items that are not decided yet."""
+
+    id: int
+    job_id: str
+    job_state: str
+    tier: Tier
+    plan: Plan
+    left_s: float
+    next_wave: int
+    tables: dict[int, tuple[Ballot, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RungAsk:
+    """An ask that was committed and now wants its bell."""
+
+    id: int
+    chunk_id: int
+    provider: str
+
+
+_LOCK_CHUNK = """
+SELECT c.job_id, j.state, j.tier, c.plan, c.item_ids,
+       extract(epoch FROM j.deadline_at - clock_timestamp())::float8
+FROM chunks c JOIN jobs j ON j.id = c.job_id
+WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
+"""
+
+_DECIDE = """
+INSERT INTO decisions (item_id, job_id, chunk_id, status, answer, agreement, confidence, votes, abstentions,
+                       flags, reason, ballots, calls, cost_micro, latency_ms)
+SELECT d.item_id, %s, %s, d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions,
+       coalesce(string_to_array(nullif(d.flags, ''), ','), '{}'), d.reason, d.ballots,
+       a.calls, a.cost_micro, a.latency_ms
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::smallint[], %s::smallint[],
+            %s::text[], %s::text[], %s::jsonb[])
+     AS d (item_id, status, answer, agreement, confidence, votes, abstentions, flags, reason, ballots),
+LATERAL (
+    SELECT count(*) FILTER (WHERE state <> 'unsent') AS calls, coalesce(sum(cost_micro), 0) AS cost_micro,
+           coalesce(extract(epoch FROM max(closed_at) - min(started_at)) * 1000, 0)::bigint AS latency_ms
+    FROM attempts WHERE item_id = d.item_id AND chunk_id = %s
+) AS a
+ON CONFLICT DO NOTHING
+"""
+
+_ASK = """
+INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, item_ids, lease_until)
+VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
+RETURNING id
+"""
+
+
+@contextmanager
+def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, OpenChunk] | None]:
+    """The chunk under its row lock for the length of one transaction; None once it is done."""
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql(_LOCK_CHUNK, (chunk_id,)).first()
+        if row is None:
+            yield None
+            return
+        job_id, job_state, tier, plan, item_ids, left_s = row
+        tables, wave = _tables(connection, chunk_id, item_ids)
+        yield (
+            connection,
+            OpenChunk(chunk_id, job_id, job_state, Tier(tier), Plan.from_json(plan), left_s, wave + 1, tables),
+        )
+
+
+def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple[dict[int, tuple[Ballot, ...]], int]:
+    planned = connection.exec_driver_sql(
+        "SELECT id FROM items WHERE id = ANY(%s) AND state = 'planned' AND chunk_id = %s ORDER BY n",
+        (item_ids, chunk_id),
+    ).scalars()
+    tables: dict[int, list[Ballot]] = {item_id: [] for item_id in planned}
+    answered: set[tuple[int, int]] = set()
+    for item_id, ballot in votes_of(connection, chunk_id):
+        if item_id in tables:
+            tables[item_id].append(ballot)
+            answered.add((item_id, ballot.seat))
+    wave = 0
+    asks = connection.exec_driver_sql(
+        "SELECT wave, seat, state, tries, item_ids FROM asks WHERE chunk_id = %s", (chunk_id,)
+    )
+    for number, seat, state, tries, asked in asks:
+        wave = max(wave, number)
+        if state != "done":
+            for item_id in asked:
+                if item_id in tables and (item_id, seat) not in answered:
+                    tables[item_id].append(Ballot(seat, open=True, tries=tries))
+    return {item_id: tuple(ballots) for item_id, ballots in tables.items()}, wave
+
+
+def votes_of(connection: Connection, chunk_id: int) -> list[tuple[int, Ballot]]:
+    rows = connection.exec_driver_sql(
+        "SELECT item_id, seat, answer, failure_kind, tries, flags FROM votes WHERE chunk_id = %s", (chunk_id,)
+    )
+    return [
+        (item_id, Ballot(seat, answer, FailureKind(kind) if kind else None, tries=tries, flags=tuple(flags)))
+        for item_id, seat, answer, kind, tries, flags in rows
+    ]
+
+
+def write_decisions(
+    connection: Connection, chunk: OpenChunk, verdicts: Mapping[int, tuple[Verdict, Sequence[Ballot]]]
+) -> None:
+    """Once an item: a second verdict for it is dropped by the primary key."""
+    said = [(item_id, v, b) for item_id, (v, b) in verdicts.items()]
+    ids = [item_id for item_id, _, _ in said]
+    connection.exec_driver_sql(
+        _DECIDE,
+        (
+            chunk.job_id,
+            chunk.id,
+            ids,
+            [v.status.value for _, v, _ in said],
+            [v.answer for _, v, _ in said],
+            [v.agreement for _, v, _ in said],
+            [v.confidence for _, v, _ in said],
+            [v.votes for _, v, _ in said],
+            [v.abstentions for _, v, _ in said],
+            [",".join(v.flags) for _, v, _ in said],
+            [v.reason for _, v, _ in said],
+            [orjson.dumps([x.to_json() for x in b]).decode() for _, _, b in said],
+            chunk.id,
+        ),
+    )
+    connection.exec_driver_sql("UPDATE items SET state = 'decided' WHERE id = ANY(%s) AND state = 'planned'", (ids,))
+
+
+def write_asks(
+    connection: Connection, chunk: OpenChunk, plan: Plan, asks: Mapping[Ask, Sequence[int]], lease_s: float
+) -> list[RungAsk]:
+    """The next wave: one ask a seat, for all the items that want it."""
+    rung = []
+    for ask in sorted(asks, key=lambda a: (a.seat, a.tries)):
+        seat = plan.seats[ask.seat]
+        values: tuple[Any, ...] = (
+            chunk.id, chunk.next_wave, ask.seat, seat.deployment, seat.provider, ask.tries, list(asks[ask]), lease_s,
+        )  # fmt: skip
+        ask_id = connection.exec_driver_sql(_ASK, values).scalar_one()
+        rung.append(RungAsk(ask_id, chunk.id, seat.provider))
+    return rung
+
+
+def write_plan(connection: Connection, chunk_id: int, plan: Plan) -> None:
+    connection.exec_driver_sql(
+        "UPDATE chunks SET plan = %s::jsonb WHERE id = %s", (orjson.dumps(plan.to_json()).decode(), chunk_id)
+    )
+
+
+def park(connection: Connection, chunk_id: int, for_s: float) -> None:
+    """Nothing can be asked now: look again after so many seconds."""
+    connection.exec_driver_sql(
+        "UPDATE chunks SET state = 'parked', wake_at = clock_timestamp() + %s * interval '1 second' WHERE id = %s",
+        (for_s, chunk_id),
+    )
+
+
+def unpark(connection: Connection, chunk_id: int) -> None:
+    connection.exec_driver_sql(
+        "UPDATE chunks SET state = 'open', wake_at = NULL WHERE id = %s AND state = 'parked'", (chunk_id,)
+    )
+
+
+def finish_chunk(connection: Connection, chunk_id: int) -> None:
+    connection.exec_driver_sql(
+        "UPDATE chunks SET state = 'done', wake_at = NULL, done_at = clock_timestamp() WHERE id = %s", (chunk_id,)
+    )
+
+
+def finish_job(engine: Engine, job_id: str) -> bool:
+    """Mark the job done if nothing of it is left in the yard or on a track; true if this call did it."""
+    with engine.begin() as connection:
+        done = connection.exec_driver_sql(
+            "UPDATE jobs SET state = 'done', finished_at = clock_timestamp() "
+            "WHERE id = %s AND state IN ('running', 'paused') "
+            "AND NOT EXISTS (SELECT FROM items WHERE job_id = jobs.id AND state = 'ready') "
+            "AND NOT EXISTS (SELECT FROM chunks WHERE job_id = jobs.id AND state <> 'done')",
+            (job_id,),
+        )
+        return bool(done.rowcount)

@@ -1,0 +1,97 @@
+"""What the sweep finds and mends: leases that ran out, bells that were lost, chunks that want another look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from app.ledger.settling import RungAsk
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """``rung``: asks whose bell must be rung again; ``chunks``: those to settle; ``jobs``: those that may be done."""
+
+    rung: tuple[RungAsk, ...] = ()
+    chunks: tuple[int, ...] = ()
+    jobs: tuple[str, ...] = ()
+    ambiguous: int = 0
+
+
+# The calls of a worker that is gone: nobody knows what became of them. Each is a failed seat for its item, so the
+# next on the bench is asked; what the worker never came to is asked again at the same seat.
+_EXPIRE = """
+WITH lapsed AS (
+    SELECT id, chunk_id, seat, item_ids FROM asks
+    WHERE state = 'running' AND lease_until < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+), lost AS (
+    UPDATE attempts a SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
+    FROM lapsed l
+    WHERE a.item_id = ANY(l.item_ids) AND a.chunk_id = l.chunk_id AND a.seat = l.seat AND a.state = 'open'
+    RETURNING a.id, a.item_id, a.chunk_id, a.seat, a.try
+), cast_votes AS (
+    INSERT INTO votes (chunk_id, item_id, seat, attempt_id, failure_kind, tries, reason)
+    SELECT chunk_id, item_id, seat, id, 'ambiguous', try, 'the worker was lost during the call' FROM lost
+    ON CONFLICT DO NOTHING
+), freed AS (
+    UPDATE asks SET state = 'sent', worker = NULL, lease_until = clock_timestamp() - interval '1 second'
+    FROM lapsed WHERE asks.id = lapsed.id
+)
+SELECT count(*) FROM lost
+"""
+
+_RING_AGAIN = """
+UPDATE asks SET rings = rings + 1, lease_until = clock_timestamp() + %s * interval '1 second'
+WHERE state = 'sent' AND lease_until < clock_timestamp()
+RETURNING id, chunk_id, provider
+"""
+
+# Chunks with nothing on its way: a chord body was lost, or the park is over, or the deadline has passed.
+_RESTLESS = """
+SELECT c.id FROM chunks c JOIN jobs j ON j.id = c.job_id
+WHERE c.state <> 'done'
+  AND ((c.state = 'parked' AND (c.wake_at <= clock_timestamp() OR j.deadline_at <= clock_timestamp()
+                                OR j.state = 'cancelled'))
+       OR (c.state = 'open' AND c.created_at < clock_timestamp() - interval '5 seconds'
+           AND NOT EXISTS (SELECT FROM asks a WHERE a.chunk_id = c.id AND a.state <> 'done')))
+LIMIT 1000
+"""
+
+_OVERDUE = """
+WITH late AS (
+    UPDATE items i SET state = 'decided' FROM jobs j
+    WHERE i.job_id = j.id AND j.state IN ('running', 'paused') AND j.deadline_at <= clock_timestamp()
+      AND i.state = 'ready'
+    RETURNING i.id, i.job_id
+)
+INSERT INTO decisions (item_id, job_id, status, votes, abstentions, calls, cost_micro, latency_ms, flags, reason,
+                       ballots)
+SELECT id, job_id, 'undecided', 0, 0, 0, 0, 0, '{}', 'overdue', '[]' FROM late
+"""
+
+_STALE_PINGS = """
+UPDATE attempts SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
+WHERE state = 'open' AND item_id IS NULL AND started_at < clock_timestamp() - interval '10 minutes'
+"""
+
+
+def sweep(engine: Engine, ring_patience_s: float) -> Swept:
+    """Find everything that stands still and say which bells to ring."""
+    with engine.begin() as connection:
+        ambiguous = connection.exec_driver_sql(_EXPIRE).scalar_one()
+        connection.exec_driver_sql(_OVERDUE)
+        connection.exec_driver_sql(_STALE_PINGS)
+    with engine.begin() as connection:
+        rung = tuple(RungAsk(*row) for row in connection.exec_driver_sql(_RING_AGAIN, (ring_patience_s,)))
+        chunks = tuple(connection.exec_driver_sql(_RESTLESS).scalars())
+        jobs = tuple(connection.exec_driver_sql("SELECT id FROM jobs WHERE state IN ('running', 'paused')").scalars())
+    return Swept(rung, chunks, jobs, ambiguous)
+
+
+def rescue(engine: Engine, worker: str) -> int:
+    """A worker of this name is known to be dead: let its leases run out now. Returns how many it held."""
+    with engine.begin() as connection:
+        return connection.exec_driver_sql(
+            "UPDATE asks SET lease_until = clock_timestamp() WHERE state = 'running' AND worker = %s", (worker,)
+        ).rowcount

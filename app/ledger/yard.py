@@ -1,0 +1,110 @@
+"""The yard: which jobs have items waiting, and the claim that puts a chunk of them on its tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection, Engine
+
+from app.core import recipe as recipes
+from app.core.ballots import Ask
+from app.core.plan import Plan
+from app.core.recipe import Recipe
+from app.core.task import Task
+from app.core.values import Tier
+from app.ledger.settling import RungAsk
+
+# Any number, as long as nobody else uses it: one dispatcher at a time plans for the whole fleet.
+_DISPATCH_LOCK = 7_702_552
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A running job with items in the yard. ``on_track``: items of it that are planned and not yet decided."""
+
+    id: str
+    team: str
+    tier: Tier
+    recipe: Recipe
+    task: Task
+    priority: int
+    ready: int
+    on_track: int
+
+
+_WAITING = """
+SELECT j.id, j.team, j.tier, j.recipe, j.task, j.priority,
+       (SELECT count(*) FROM (SELECT FROM items i WHERE i.job_id = j.id AND i.state = 'ready' LIMIT %s) AS some),
+       coalesce((SELECT sum(cardinality(c.item_ids)) FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'), 0)
+FROM jobs j WHERE j.state = 'running'
+ORDER BY j.created_at
+"""
+
+_CLAIM = """
+WITH picked AS (
+    SELECT id FROM items WHERE job_id = %(job)s AND state = 'ready' ORDER BY n LIMIT %(size)s FOR UPDATE SKIP LOCKED
+), chunk AS (
+    INSERT INTO chunks (job_id, plan, item_ids)
+    SELECT %(job)s, %(plan)s::jsonb, array_agg(id ORDER BY id) FROM picked HAVING count(*) > 0
+    RETURNING id, item_ids
+), marked AS (
+    UPDATE items SET state = 'planned', chunk_id = chunk.id FROM chunk WHERE items.id = ANY(chunk.item_ids)
+)
+INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, item_ids, lease_until)
+SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, chunk.item_ids,
+       clock_timestamp() + %(lease)s * interval '1 second'
+FROM chunk, unnest(%(seats)s::smallint[], %(deployments)s::text[], %(providers)s::text[], %(tries)s::smallint[])
+     AS s (seat, deployment, provider, tries)
+RETURNING id, chunk_id, provider
+"""
+
+
+@contextmanager
+def dispatching(engine: Engine) -> Iterator[Connection | None]:
+    """One transaction under the dispatcher's lock, or None while another process holds it."""
+    with engine.begin() as connection:
+        got = connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (_DISPATCH_LOCK,)).scalar_one()
+        yield connection if got else None
+
+
+def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
+    """Jobs that have items ready, oldest first; ``ready`` is counted only as far as ``most``."""
+    rows = connection.exec_driver_sql(_WAITING, (most,)).all()
+    return [
+        WaitingJob(id_, team, Tier(tier), recipes.parse(recipe), Task.from_json(task), priority, ready, int(on_track))
+        for id_, team, tier, recipe, task, priority, ready, on_track in rows
+        if ready
+    ]
+
+
+def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Deployment → (calls waiting or under way, asks that make them)."""
+    rows = connection.exec_driver_sql(
+        "SELECT deployment, sum(cardinality(item_ids)), count(*) FROM asks WHERE state <> 'done' GROUP BY deployment"
+    )
+    return {deployment: (int(calls), asks) for deployment, calls, asks in rows}
+
+
+def claim(
+    connection: Connection, job_id: str, size: int, plan: Plan, asks: frozenset[Ask], lease_s: float
+) -> list[RungAsk]:
+    """Take up to ``size`` ready items, write chunk, plan and first wave; empty if the items are gone."""
+    ordered = sorted(asks, key=lambda a: a.seat)
+    seats = [plan.seats[a.seat] for a in ordered]
+    rows = connection.exec_driver_sql(
+        _CLAIM,
+        {
+            "job": job_id,
+            "size": size,
+            "plan": orjson.dumps(plan.to_json()).decode(),
+            "lease": lease_s,
+            "seats": [a.seat for a in ordered],
+            "deployments": [s.deployment for s in seats],
+            "providers": [s.provider for s in seats],
+            "tries": [a.tries for a in ordered],
+        },
+    )
+    return [RungAsk(*row) for row in rows]

@@ -1,0 +1,83 @@
+"""Dispatching: from the yard onto the tracks, only as far as they have room, and fair between teams and jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from app.core.ballots import Verdict
+from app.core.seating import Chunk, Track, Wanted, seat_chunk
+from app.core.strategies import decide
+from app.core.values import TaskKind
+from app.ledger import yard
+from app.ledger.settling import RungAsk
+from app.ledger.yard import WaitingJob
+from app.services.fleetview import FleetView
+
+# Bells that have not been answered after this long are rung again by the sweep.
+RING_PATIENCE_S = 45.0
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    engine: Engine
+    view: FleetView
+    chunk_size: int
+    horizon_s: float
+
+    def dispatch(self) -> list[list[RungAsk]]:
+        """Put chunks on tracks until none has room within the horizon; returns their first waves, to be rung.
+
+        Only one process plans at a time; the others return at once, as the one that plans sees what they saw.
+        """
+        waves: list[list[RungAsk]] = []
+        with yard.dispatching(self.engine) as connection:
+            if connection is None:
+                return []
+            jobs = yard.waiting_jobs(connection, most=self.chunk_size * 1000)
+            if not jobs:
+                return []
+            tracks = self.view.tracks(yard.queued_calls(connection))
+            ready = {job.id: job.ready for job in jobs}
+            load = Counter({job.id: job.on_track for job in jobs})
+            seed = 0
+            while jobs:
+                job = min(jobs, key=lambda j: _turn(j, jobs, load))
+                chunk = self._seat(job, tracks, ready[job.id], seed)
+                if chunk is None:
+                    jobs.remove(job)
+                    continue
+                first = decide(chunk.plan, ())
+                assert not isinstance(first, Verdict)
+                asks = yard.claim(connection, job.id, chunk.size, chunk.plan, first, RING_PATIENCE_S)
+                if asks:
+                    waves.append(asks)
+                    seed = asks[0].chunk_id
+                load[job.id] += chunk.size
+                ready[job.id] -= chunk.size
+                if ready[job.id] <= 0 or not asks:
+                    jobs.remove(job)
+        return waves
+
+    def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
+        return seat_chunk(
+            tracks,
+            wanted(job),
+            available=available,
+            chunk_size=self.chunk_size,
+            horizon_s=self.horizon_s,
+            seed=seed,
+        )
+
+
+def wanted(job: WaitingJob) -> Wanted:
+    needs = frozenset({"json"}) if job.task.kind is TaskKind.EXTRACT and job.task.schema is not None else frozenset()
+    return Wanted(job.tier, job.recipe, needs)
+
+
+def _turn(job: WaitingJob, jobs: list[WaitingJob], load: Counter[str]) -> tuple[int, int, int]:
+    """Higher priority first; then the team with the least on the tracks, and of its jobs the one with the least."""
+    team = sum(load[j.id] for j in jobs if j.team == job.team)
+    return (-job.priority, team, load[job.id])

@@ -1,0 +1,166 @@
+"""The health monitor: who may be seated. Live traffic is proof enough; only a silent deployment is pinged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from app.core import pricing, prompts
+from app.core.values import Answer, Deployment, Failure, FailureKind, Usage
+from app.dialects import DIALECTS
+from app.gates.breaker import Breaker
+from app.gates.limits import Gates, Grant
+from app.gates.pulse import Pulses
+from app.ledger import history, journal
+from app.ledger.history import Checkup
+from app.ledger.journal import Closing
+from app.ledger.states import AttemptState
+from app.registry.fleet import Fleet, FleetFile
+from app.registry.secrets import api_key
+from app.services.warming import Warmer, scopes_of
+from app.wire import Heard, Outgoing, Unsent, Wire
+
+log = structlog.get_logger(__name__)
+
+_PING_SHARE_OF_DAY = 0.02
+_PING_TIMEOUT_S = 20.0
+_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
+
+
+@dataclass(slots=True)
+class Monitor:
+    engine: Engine
+    fleet: FleetFile
+    gates: Gates
+    breaker: Breaker
+    pulses: Pulses
+    wire: Wire
+    warmer: Warmer
+    every_s: float
+    margin_s: float
+
+    def check(self, *, everyone: bool = False) -> list[Checkup]:
+        """Look at each deployment once and write down what was found. ``everyone``: ping also the proven ones.
+
+        Pings are calls like any other: reserved at the gates, written in the ledger, and never more than 2 % of a
+        day's quota. One that the gates would hold up is not made; the deployment keeps the state it had.
+        """
+        fleet = self.fleet.current()
+        known = history.health(self.engine)
+        proved = {} if everyone else history.proved(self.engine, self.every_s)
+        out = {name for name, health in known.items() if health.state == "out"}
+        pings = history.pings_today(self.engine)
+        checkups: list[Checkup] = []
+        silent: list[Deployment] = []
+        for deployment in fleet.deployments:
+            if deployment.name in proved and deployment.name not in out:
+                checkups.append(Checkup(deployment.name, "healthy", latency_ms=proved[deployment.name]))
+            elif _may_ping(deployment, pings.get(deployment.name, 0)):
+                silent.append(deployment)
+        checkups += self._ping_all(fleet, silent)
+        for name, before, now, reason in history.write_health(self.engine, checkups):
+            level = log.info if now == "healthy" else log.error
+            level("health changed", action="health.change", deployment=name, before=before, now=now, reason=reason)
+        return checkups
+
+    def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> list[Checkup]:
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        flying: dict[int, tuple[Deployment, Grant, int]] = {}
+        checkups: list[Checkup] = []
+        for deployment in deployments:
+            row = fleet.provider(deployment.provider)
+            key = api_key(row)
+            if row.api_key_env and not key:
+                checkups.append(Checkup(deployment.name, "out", f"{row.api_key_env} is not set"))
+                continue
+            request = prompts.ping(deployment)
+            tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
+            asked_at = time.monotonic()
+            grant = self._reserve(fleet, deployment, tokens)
+            if grant is None:
+                continue
+            attempt_id = journal.open_ping(self.engine, deployment, tokens)
+            flying[attempt_id] = (deployment, grant, tokens)
+            dialect = DIALECTS[row.protocol]
+            said = dialect.say(request)
+            authorization = {"authorization": f"Bearer {key}"} if key else {}
+            self.wire.start(
+                [
+                    Outgoing(
+                        token=attempt_id,
+                        url=row.base_url + said.path,
+                        headers={**said.headers, **authorization, "x-request-id": f"sy-{attempt_id}"},
+                        body=said.body,
+                        timeout_s=min(deployment.timeout_s, _PING_TIMEOUT_S),
+                        hear=dialect.hear,
+                        not_after=asked_at + self.margin_s / 2,
+                    )
+                ],
+                inbox,
+            )
+        until = time.monotonic() + _PING_TIMEOUT_S + 5
+        while flying:
+            try:
+                attempt_id, heard = inbox.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                break
+            checkups.append(self._take_in(*flying.pop(attempt_id), attempt_id, heard))
+        return [c for c in checkups if c.state]
+
+    def _reserve(self, fleet: Fleet, deployment: Deployment, tokens: int) -> Grant | None:
+        scopes = scopes_of(fleet, deployment)
+        for _ in range(2):
+            answer = self.gates.reserve(scopes, 1, tokens, lease_s=_PING_TIMEOUT_S + self.margin_s)
+            if isinstance(answer, Grant):
+                return answer
+            if answer.reason == "cold":
+                self.warmer.warm(answer.cold, scopes, answer.wait_ms, deployment.timeout_s)
+                continue
+            log.info("no room for a ping", action="health.no_room", rule=answer.rule, wait_ms=answer.wait_ms)
+            break
+        return None
+
+    def _take_in(self, deployment: Deployment, grant: Grant, tokens: int, attempt_id: int, heard: Heard) -> Checkup:
+        result = heard.result
+        name = deployment.name
+        if isinstance(result, Unsent):
+            self.gates.give_back(grant, calls=1, tokens=tokens)
+            journal.close(self.engine, journal.ping_parameters(Closing(attempt_id, AttemptState.UNSENT)))
+            return Checkup(name, "")
+        cost = pricing.cost_micro(result.usage, deployment.price)
+        self.gates.true_up(grant, calls=1, reserved_tokens=tokens, actual_tokens=result.usage.total)
+        closing = _closing(attempt_id, heard, result, result.usage, cost)
+        journal.close(self.engine, journal.ping_parameters(closing))
+        if isinstance(result, Answer):
+            self.breaker.record(name, 1, 0)
+            self.pulses.observe(name, "ping", calls=1, latency_ms_sum=heard.latency_ms, tokens_sum=result.usage.total)
+            if "OK" in result.text.upper():
+                return Checkup(name, "healthy", latency_ms=heard.latency_ms)
+            return Checkup(name, "down", f"did not answer OK but {result.text[:60]!r}", heard.latency_ms)
+        if result.kind is FailureKind.RATE_LIMIT or result.kind is FailureKind.QUOTA_EXHAUSTED:
+            self.gates.hold(f"deployment:{name}", result.retry_after_s or 60.0)
+            return Checkup(name, "healthy", f"{result.kind.value}: {result.message}")  # alive, only busy
+        return Checkup(name, "out" if result.kind in _OUT else "down", f"{result.kind.value}: {result.message}")
+
+
+def _closing(attempt_id: int, heard: Heard, result: Answer | Failure, usage: Usage, cost: int) -> Closing:
+    if isinstance(result, Answer):
+        return Closing(
+            attempt_id, AttemptState.ANSWERED, status=heard.status, latency_ms=heard.latency_ms, usage=usage,
+            cost_micro=cost, text=result.text, flags=result.flags,
+        )  # fmt: skip
+    return Closing(
+        attempt_id, AttemptState.FAILED, result.kind, result.status or heard.status, heard.latency_ms, usage, cost,
+        result.message,
+    )  # fmt: skip
+
+
+def _may_ping(deployment: Deployment, pings_today: int) -> bool:
+    daily = [limits.rpd for limits in (deployment.limits, deployment.provider_limits) if limits.rpd is not None]
+    return not daily or pings_today < max(1, int(min(daily) * _PING_SHARE_OF_DAY))

@@ -1,0 +1,40 @@
+"""Sweeping: whatever stands still is found here and put back on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+
+from app.gates.spill import Spill
+from app.ledger import journal, settling, upkeep
+from app.ledger.upkeep import Swept
+from app.services.dispatching import RING_PATIENCE_S
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Sweeper:
+    engine: Engine
+    spill: Spill
+
+    def drain(self) -> list[int]:
+        """Write what was spilled while Postgres was away; returns the chunks that now want to be settled."""
+        written = self.spill.drain(lambda parameters: journal.close(self.engine, parameters))
+        if written:
+            log.info("spilled answers written", action="ledger.drain", writes=len(written))
+        return sorted({parameters["chunk"] for parameters in written})
+
+    def sweep(self) -> tuple[Swept, list[int], list[str]]:
+        """Drain first, so that no finished call is taken for a lost one; then end leases, find lost bells.
+
+        Returns what was found, the chunks to settle and the jobs that turned out to be done.
+        """
+        chunks = self.drain()
+        swept = upkeep.sweep(self.engine, RING_PATIENCE_S)
+        done = [job_id for job_id in swept.jobs if settling.finish_job(self.engine, job_id)]
+        if swept.ambiguous:
+            log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)
+        return swept, sorted({*chunks, *swept.chunks}), done

@@ -1,0 +1,70 @@
+"""Opening cold gates with what the ledger knows, after Redis was lost (and once at the very first start)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from app.core.values import Deployment
+from app.gates.limits import Gates, Known, Scope
+from app.ledger import history
+from app.registry.fleet import Fleet
+
+_WINDOW_S = 60.0
+
+
+def scopes_of(fleet: Fleet, deployment: Deployment) -> tuple[Scope, ...]:
+    """The scopes a call to this deployment counts in: its own, and its provider's."""
+    zone = fleet.provider(deployment.provider).quota_reset
+    return (
+        Scope(f"provider:{deployment.provider}", deployment.provider_limits, zone),
+        Scope(f"deployment:{deployment.name}", deployment.limits, zone),
+    )
+
+
+class Warmer:
+    """``margin_s`` as the gates': calls that were granted before the loss have left by then or never will."""
+
+    def __init__(self, engine: Engine, gates: Gates, margin_s: float) -> None:
+        self._engine = engine
+        self._gates = gates
+        self._margin_s = margin_s
+
+    def warm(self, cold: Sequence[str], scopes: Sequence[Scope], wait_ms: int, timeout_s: float) -> None:
+        """Open what is named in ``cold`` (scopes, or ``job:<id>``). Harmless if another process was first."""
+        # Not a wait for an event: calls granted by the Redis that was lost may still be on their way into the
+        # ledger, and nobody can say when the last of them is. After this long they are all in it or were given up.
+        time.sleep(wait_ms / 1000)
+        by_name = {scope.name: scope for scope in scopes}
+        for name in cold:
+            kind, _, rest = name.partition(":")
+            if kind == "job":
+                self._gates.warm_money(rest, history.spent_micro(self._engine, rest))
+            else:
+                self._gates.warm(by_name[name], self._known(by_name[name], timeout_s))
+
+    def _known(self, scope: Scope, timeout_s: float) -> Known:
+        kind, _, name = scope.name.partition(":")
+        today = dt.datetime.now(ZoneInfo(scope.zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        past = history.past(
+            self._engine,
+            name=name,
+            deployment=kind == "deployment",
+            day_start=today,
+            window_s=_WINDOW_S + self._margin_s,
+        )
+        now_ms = self._gates.now_ms()
+        return Known(
+            window=tuple(sorted((now_ms - int(age * 1000), calls, tokens) for age, calls, tokens in past.recent)),
+            day_calls=past.day_calls,
+            day_tokens=past.day_tokens,
+            in_flight=tuple(
+                (now_ms + int((timeout_s + self._margin_s - age) * 1000), calls)
+                for age, calls in past.flying
+                if age < timeout_s + self._margin_s
+            ),
+        )
