@@ -2,10 +2,10 @@
 
 Postgres refuses to run as root, so root hands the cluster to the user ``postgres`` or ``nobody``. Where that user
 cannot reach the files (a checkout under ``/root``), it is given the capability to pass directories (capabilities(7),
-``CAP_DAC_READ_SEARCH``) rather than the directories opened to everyone.
+``CAP_DAC_READ_SEARCH`` or ``CAP_DAC_OVERRIDE``) rather than the directories opened to everyone.
 
-Warning: with that capability Postgres can read every file. It does so for root, who started it, and for nobody else:
-the socket's directory is closed to others.
+Warning: with that capability Postgres can read every file (where only the wider one is to be had, write it, too). It
+does so for root, who started it, and for nobody else: the socket's directory is closed to others.
 """
 
 from __future__ import annotations
@@ -83,13 +83,11 @@ def server_identity(data: Path, binary: Path) -> Identity:
     plain = Identity(account.pw_uid, account.pw_gid)
     if _reaches(plain, data.parent, binary):
         return plain
-    prefix = (
-        *("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"),
-        *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--"),
-    )
-    lifted = Identity(account.pw_uid, account.pw_gid, prefix)
-    if shutil.which("setpriv") and _reaches(lifted, data.parent, binary):
-        return lifted
+    # Reading is enough, but the containers that Docker makes have only the wider one to give.
+    for capability in ("dac_read_search", "dac_override"):
+        lifted = Identity(account.pw_uid, account.pw_gid, _setpriv(account, capability))
+        if shutil.which("setpriv") and _reaches(lifted, data.parent, binary):
+            return lifted
     raise ServiceMissing(_AS_ROOT[0].format(path=data), hint=_AS_ROOT[1])
 
 
@@ -202,6 +200,20 @@ def _account(data: Path) -> pwd.struct_passwd:
     raise ServiceMissing(
         "Postgres refuses to run as root, and there is no user postgres or nobody here",
         hint="useradd --system postgres, or run as another user.",
+    )
+
+
+def _setpriv(account: pwd.struct_passwd, capability: str) -> tuple[str, ...]:
+    return (
+        "setpriv",
+        # Else access(2), which initdb asks about its own files, overlooks the capability: capabilities(7), securebits.
+        "--securebits=+no_setuid_fixup",
+        f"--reuid={account.pw_uid}",
+        f"--regid={account.pw_gid}",
+        "--clear-groups",
+        f"--inh-caps=-all,+{capability}",
+        f"--ambient-caps=-all,+{capability}",
+        "--",
     )
 
 

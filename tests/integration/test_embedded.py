@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,8 @@ import pytest
 import redis
 
 from app.core.errors import ServiceMissing
-from app.embedded import Embedded, Urls, binaries
+from app.embedded import Embedded, Urls, binaries, state
+from app.embedded.watchdog import watch
 
 _OWNER = """
 import sys
@@ -42,6 +44,9 @@ def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="switchyard-home-"))
     path.chmod(0o711)
     yield path
+    deadline = time.monotonic() + 15
+    while (path / "servers.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # an owner was killed, and its watchdog is at work
     shutil.rmtree(path)
 
 
@@ -171,6 +176,28 @@ def test_they_go_with_their_owner_however_it_ends(home: Path, how: signal.Signal
             owner.send_signal(how)
         assert all(_gone(pid) for pid in pids.values())
         assert Embedded.find(home) is None
+
+
+def test_they_go_with_their_owner_where_the_home_went_before(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, seen = state.read, threading.Event()
+
+    def telling(where: Path) -> state.State | None:
+        found = read(where)
+        seen.set()
+        return found
+
+    with _owner(home / "inner", "redis") as (owner, _):
+        _watchdog_of(owner).kill()  # one in this process stands in for it, whose looks can be seen
+        pid = _pids(home / "inner")["redis"]
+        monkeypatch.setattr(state, "read", telling)
+        watching = threading.Thread(target=watch, args=(home / "inner", state.Process.of(owner.pid)))
+        watching.start()
+        assert seen.wait(10)
+        shutil.rmtree(home / "inner")
+        assert psutil.Process(pid).is_running()
+        owner.kill()
+        watching.join(10)
+        assert not watching.is_alive() and _gone(pid)
 
 
 def test_orphans_of_a_killed_owner_and_watchdog_are_cleared(home: Path) -> None:
@@ -311,7 +338,16 @@ def test_an_ordinary_user_with_no_home_directory(home: Path) -> None:
     os.chown(home, nobody, nobody)
     # The capability lets it into a checkout that is root's own; it is no more root for that.
     prefix = (
-        *("env", "-u", "HOME", "setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"),
+        *(
+            "env",
+            "-u",
+            "HOME",
+            "setpriv",
+            "--securebits=+no_setuid_fixup",
+            f"--reuid={nobody}",
+            f"--regid={nobody}",
+            "--clear-groups",
+        ),
         *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
     )
     with _owner(home, "postgres", "redis", prefix=prefix) as (_, urls):
