@@ -11,11 +11,9 @@ from app.dialects.wireform import Said
 class Dialect(Protocol):
     """What a protocol's module offers."""
 
-    @staticmethod
-    def say(request: Request, /) -> Said: ...
+    def say(self, request: Request, /) -> Said: ...
 
-    @staticmethod
-    def hear(status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
+    def hear(self, status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
 
 
 DIALECTS: dict[str, Dialect] = {"openai": openai}
