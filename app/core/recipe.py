@@ -16,7 +16,7 @@ from app.core.errors import RecipeError
 MAX_COUNCIL = 15
 MAX_TRIES_AT_ONE_SEAT = 3
 
-_FORM = re.compile(r"\s*([a-z][a-z-]*)(?:@(\d+))?\s*(?:\(([^()]*)\))?\s*")
+_FORM = re.compile(r"\s*([a-z][a-z-]*)(?:@(\d+))?\s*(?:\(([^()]*)\)\s*)?")
 _VERSIONS = {"single-query": 1, "majority-vote": 1, "synthesize-best": 1, "ranked-fallback": 1}
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "single-query": ("attempts",),
@@ -61,12 +61,12 @@ def parse(text: str, council: int | None = None, full: bool | None = None) -> Re
     strategy, version, inner = form.group(1), form.group(2), form.group(3) or ""
     if strategy not in _VERSIONS:
         raise RecipeError(f"there is no strategy {strategy!r}", hint=_nearest(strategy, STRATEGIES))
-    if version is not None and int(version) != _VERSIONS[strategy]:
+    if version is not None and version != str(_VERSIONS[strategy]):
         raise RecipeError(f"{strategy} has no version {version}", hint=f"the version is {_VERSIONS[strategy]}")
     given = _read_parameters(strategy, inner)
     if council is not None:
         given["council"] = council
-    if full is not None:
+    if full is not None and "full" in _PARAMETERS[strategy]:
         given["full"] = int(full)
     return _build(strategy, given)
 

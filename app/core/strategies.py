@@ -4,8 +4,11 @@
 
 A strategy looks at the table and either gives the verdict or wishes for voices; the table subtracts what is
 already there, so a bell that rings twice asks nothing twice. A seat that failed or abstained is vacant, and the
-next on the bench is called in. Ties go by seat rank, never by arrival. Moves wait for open ballots wherever a
-late one could change them, so the same answers give the same winner in any order.
+next on the bench is called in. Ties go by seat rank, never by arrival.
+
+A wave is heard to its end before the next is asked: whom to call in, with how many tries, and whether at all hangs
+on what the open seats may still say (a family taken, a vendor out, the budget used up). So the same answers give
+the same moves, and the same bytes, in any order. The price is that a replacement waits for the slowest of its wave.
 """
 
 from __future__ import annotations
@@ -24,10 +27,11 @@ _VENDOR_WIDE = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.CON
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """So many voices ought to be on the table."""
+    """So many voices ought to be on the table. A call is kept back for each that may be wanted ``later``."""
 
     voices: int
     role: str = VOICE
+    later: int = 0
 
 
 def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
@@ -44,7 +48,9 @@ def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
             move = first_answer(table, at_most=plan.recipe.council)
         case unknown:
             raise AssertionError(unknown)
-    return move if isinstance(move, Verdict) else table.missing(move)
+    if isinstance(move, Verdict):
+        return move
+    return frozenset() if table.open else table.missing(move)
 
 
 def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
@@ -53,10 +59,10 @@ def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
     if votes:
         return table.verdict(votes[0].answer, votes)
     called = sum(1 for b in table.ballots if b.tries)  # a refusal of our own is no call: the vendor was not tried
-    exhausted = at_most is not None and called >= at_most and not table.open
-    if exhausted or not table.may_hope(Wish(1)):
-        return table.no_verdict()
-    return Wish(1)
+    if at_most is not None and called >= at_most and not table.open:
+        return table.no_verdict(exhausted=True)
+    wish = Wish(1, later=0 if at_most is None else max(0, at_most - called - 1))
+    return wish if table.may_hope(wish) else table.no_verdict()
 
 
 def majority_vote(table: Table) -> Verdict | Wish:
@@ -69,9 +75,10 @@ def majority_vote(table: Table) -> Verdict | Wish:
     votes = table.votes()
     tally = table.tally(votes)
     leading = max(tally.values(), default=0)
-    wish = Wish(recipe.council if recipe.full else min(recipe.council, len(votes) + recipe.quorum - leading))
+    voices = recipe.council if recipe.full else min(recipe.council, len(votes) + recipe.quorum - leading)
+    wish = Wish(voices, later=recipe.council - voices)
     settled = leading >= recipe.quorum or len(votes) >= recipe.council
-    if settled and not (recipe.full and table.open and len(votes) < recipe.council):
+    if settled and not table.open:
         return table.verdict(table.winner(votes), votes)
     if table.may_hope(wish):
         return wish
@@ -87,7 +94,7 @@ def synthesize_best(table: Table) -> Verdict | Wish:
         voices = table.votes()
         short = ("short_council",) if len(voices) < table.plan.recipe.council else ()
         return table.verdict(written[0].answer, voices, *short)
-    wish = Wish(table.plan.recipe.council)
+    wish = Wish(table.plan.recipe.council, later=1)
     votes = table.votes()
     if len(votes) < wish.voices and table.may_hope(wish):
         return wish
@@ -156,14 +163,14 @@ class Table:
                 continue
             families.add(seat.family)
             seats.append(index)
-        return self._within_budget(seats)
+        return self._within_budget(seats, wish.later)
 
-    def _within_budget(self, seats: list[int]) -> frozenset[Ask]:
+    def _within_budget(self, seats: list[int], later: int) -> frozenset[Ask]:
         left = self._budget_left()
         seats = seats[: max(left, 0)]
         if not seats:
             return frozenset()
-        tries = min(MAX_TRIES_AT_ONE_SEAT, left // len(seats))
+        tries = max(1, min(MAX_TRIES_AT_ONE_SEAT, (left - later) // len(seats)))
         return frozenset(Ask(index, tries) for index in seats)
 
     def _budget_left(self) -> int:
@@ -189,13 +196,17 @@ class Table:
             flags=tuple(sorted({*flags, *contested, *heard})),
         )
 
-    def no_verdict(self, reason: str | None = None) -> Verdict:
-        """Undecided, or failed where a vendor refused the request itself. The reason names what stood in the way."""
+    def no_verdict(self, reason: str | None = None, *, exhausted: bool = False) -> Verdict:
+        """Undecided, or failed where a vendor refused the request itself. The reason names what stood in the way.
+
+        The deadline is named only where it stood in the way: the plan is the whole chunk's, and may be closed for
+        another item after this one has used up what it had.
+        """
         status = Status.FAILED if self._rejected() else Status.UNDECIDED
         kinds = sorted({b.failure.value for b in self.ballots if b.failure is not None})
         if self._rejected():
             reason = "invalid_request"
-        elif self.plan.closed == "overdue":
+        elif self.plan.closed == "overdue" and not exhausted and self._budget_left() >= 1:
             reason = "overdue"
         elif reason is None:
             reason = "abstained" if self._abstentions() and not kinds else "no_answer"
