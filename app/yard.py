@@ -45,6 +45,7 @@ class Yard:
             pool_size=8,
             max_overflow=56,
             pool_recycle=600,
+            hide_parameters=True,
             connect_args={"connect_timeout": int(self.settings.connect_timeout_s), "application_name": "switchyard"},
         )
 

@@ -6,6 +6,7 @@ lengthens the tracks it takes, so the next chunk sees the load of the one before
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,13 +26,15 @@ _SYNTHESIS_CANDIDATES = 3
 class Track:
     """One deployment as the dispatcher sees it now.
 
-    ``pace``: calls a second it can keep up: the least of its request limit, its token limit and its concurrency
-    over its latency. ``queued``: calls waiting or running. ``room``: calls its windows would let through at
-    once. ``opens_s``: seconds until the gate lets the next call through, once the room is used.
+    ``pace``: calls a second that its limits allow in the long run. ``speed``: calls a second it can answer while
+    its windows are open: its concurrency over its latency. ``queued``: calls waiting or running. ``room``: calls
+    its windows would let through at once. ``opens_s``: seconds until the gate lets the next call through, once the
+    room is used.
     """
 
     deployment: Deployment
     pace: float
+    speed: float = math.inf
     queued: float = 0.0
     room: float = 0.0
     opens_s: float = 0.0
@@ -47,8 +50,10 @@ class Track:
 
     def free_in_s(self, calls: float = 0.0) -> float:
         """Seconds until this track has worked off its queue and ``calls`` more."""
-        beyond = self.queued + calls - self.room
-        return 0.0 if beyond < 0 else self.opens_s + beyond / self.pace
+        ahead = self.queued + calls
+        beyond = ahead - self.room
+        allowed_s = 0.0 if beyond < 0 else self.opens_s + beyond / self.pace
+        return max(allowed_s, ahead / self.speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,8 @@ def _distinct(tracks: Iterable[Track], voices: int) -> list[Track]:
 
 def _fits(track: Track, horizon_s: float) -> int:
     """How many items this seat can answer within the horizon, at least one."""
-    return max(1, int(track.room - track.queued), int(track.pace * horizon_s))
+    allowed = max(track.room - track.queued, track.pace * horizon_s)
+    return max(1, int(min(allowed, track.speed * horizon_s)))
 
 
 def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) -> None:

@@ -37,7 +37,7 @@ class WaitingJob:
 
 _WAITING = """
 SELECT j.id, j.team, j.tier, j.recipe, j.task, j.priority,
-       (SELECT count(*) FROM (SELECT FROM items i WHERE i.job_id = j.id AND i.state = 'ready' LIMIT %s) AS some),
+       (SELECT count(*) FROM (SELECT FROM items i WHERE i.job_id = j.id AND i.state = 'ready' LIMIT %s) AS waiting),
        coalesce((SELECT sum(cardinality(c.item_ids)) FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'), 0)
 FROM jobs j WHERE j.state = 'running'
 ORDER BY j.created_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from app.core import pricing
 from app.core.seating import Track
 from app.core.values import Deployment, Limits, Usage
 from app.gates.breaker import Breaker, BreakerView
-from app.gates.limits import Gates, Scope, ScopeUsage
+from app.gates.limits import Gates, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
 from app.ledger import history
 from app.registry.fleet import Fleet, FleetFile
@@ -23,6 +24,7 @@ _UNKNOWN_TOKENS = 200.0
 UNBOUNDED_CALLS = 64
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 24
+_PROBING_PACE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +87,26 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     names = shared if _any(deployment.provider_limits) else [deployment.name]
     calls = sum(queued.get(name, (0, 0))[0] for name in names)
     asks = queued.get(deployment.name, (0, 0))[1]
-    pace = min(_pace(limits, latency_ms, tokens) for limits in (deployment.provider_limits, deployment.limits))
+    pace = min(_pace(limits, tokens) for limits in (deployment.provider_limits, deployment.limits))
+    speed = min(_speed(limits, latency_ms) for limits in (deployment.provider_limits, deployment.limits))
+    room = _room(seen.usage, tokens)
     if seen.breaker.state == "half_open":
-        pace = min(pace, 0.1)  # a probe, not a load
+        pace, room = min(pace, _PROBING_PACE), 0.0  # a probe, not a load
     opens_s = max(usage.ready_s for usage in seen.usage)
     if asks >= MOST_ASKS:
-        opens_s = float("inf")
-    room = 0.0 if seen.breaker.state == "half_open" else _room(seen.usage, tokens, opens_s, pace)
+        opens_s, room = math.inf, 0.0
+    if opens_s > 0:
+        room = 0.0
     half_half = Usage(input_tokens=int(tokens / 2), output_tokens=int(tokens / 2))
     return Track(
-        deployment, pace, queued=calls, room=room, opens_s=opens_s, latency_ms=latency_ms,
+        deployment, min(pace, speed), speed, queued=calls, room=room, opens_s=opens_s, latency_ms=latency_ms,
         cost_micro=pricing.cost_micro(half_half, deployment.price),
     )  # fmt: skip
 
 
-def _pace(limits: Limits, latency_ms: float, tokens: float) -> float:
-    """Calls a second: the least of request limit, token limit and concurrency over latency."""
-    paces = [(limits.concurrency or UNBOUNDED_CALLS) * 1000 / max(latency_ms, 1.0)]
+def _pace(limits: Limits, tokens: float) -> float:
+    """Calls a second that the limits allow in the long run."""
+    paces = [math.inf]
     if limits.rpm is not None:
         paces.append(limits.rpm / 60)
     if limits.tpm is not None:
@@ -109,22 +114,21 @@ def _pace(limits: Limits, latency_ms: float, tokens: float) -> float:
     return max(min(paces), 0.001)
 
 
-def _room(usages: Iterable[ScopeUsage], tokens: float, opens_s: float, pace: float) -> float:
-    """Calls that the windows would let through within a moment, whatever the pace."""
-    if opens_s > 0:
-        return 0.0
-    rooms = [pace]
+def _speed(limits: Limits, latency_ms: float) -> float:
+    """Calls a second that fit into its concurrency."""
+    return (limits.concurrency or UNBOUNDED_CALLS) * 1000 / max(latency_ms, 1.0)
+
+
+def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:
+    """Calls that the windows would let through at once; infinite where nothing limits them."""
+    rooms = [math.inf]
     for usage in usages:
         for rule in usage.rules:
             if rule.limit is not None and rule.rule in ("rpm", "tpm"):
                 left = max(0, rule.limit - rule.used)
                 rooms.append(left if rule.rule == "rpm" else left / max(tokens, 1.0))
-    return max(0.0, min(rooms[1:], default=pace))
+    return min(rooms)
 
 
 def _any(limits: Limits) -> bool:
     return limits != Limits()
-
-
-def scopes_of_fleet(fleet: Fleet) -> list[Scope]:
-    return list({s.name: s for d in fleet.deployments for s in scopes_of(fleet, d)}.values())

@@ -15,7 +15,7 @@ from app.core import pricing, prompts
 from app.core.values import Answer, Deployment, Failure, FailureKind, Usage
 from app.dialects import DIALECTS
 from app.gates.breaker import Breaker
-from app.gates.limits import Gates, Grant
+from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
 from app.ledger import history, journal
 from app.ledger.history import Checkup
@@ -70,6 +70,7 @@ class Monitor:
         return checkups
 
     def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> list[Checkup]:
+        self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
         flying: dict[int, tuple[Deployment, Grant, int]] = {}
         checkups: list[Checkup] = []
@@ -82,8 +83,9 @@ class Monitor:
             request = prompts.ping(deployment)
             tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
             asked_at = time.monotonic()
-            grant = self._reserve(fleet, deployment, tokens)
-            if grant is None:
+            grant = self.gates.reserve(scopes_of(fleet, deployment), 1, tokens, lease_s=_PING_TIMEOUT_S + self.margin_s)
+            if isinstance(grant, Denied):
+                log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
                 continue
             attempt_id = journal.open_ping(self.engine, deployment, tokens)
             flying[attempt_id] = (deployment, grant, tokens)
@@ -112,19 +114,6 @@ class Monitor:
                 break
             checkups.append(self._take_in(*flying.pop(attempt_id), attempt_id, heard))
         return [c for c in checkups if c.state]
-
-    def _reserve(self, fleet: Fleet, deployment: Deployment, tokens: int) -> Grant | None:
-        scopes = scopes_of(fleet, deployment)
-        for _ in range(2):
-            answer = self.gates.reserve(scopes, 1, tokens, lease_s=_PING_TIMEOUT_S + self.margin_s)
-            if isinstance(answer, Grant):
-                return answer
-            if answer.reason == "cold":
-                self.warmer.warm(answer.cold, scopes, answer.wait_ms, deployment.timeout_s)
-                continue
-            log.info("no room for a ping", action="health.no_room", rule=answer.rule, wait_ms=answer.wait_ms)
-            break
-        return None
 
     def _take_in(self, deployment: Deployment, grant: Grant, tokens: int, attempt_id: int, heard: Heard) -> Checkup:
         result = heard.result

@@ -47,6 +47,14 @@ class Warmer:
             else:
                 self._gates.warm(by_name[name], self._known(by_name[name], timeout_s))
 
+    def warm_fleet(self, fleet: Fleet) -> None:
+        """Open whatever is cold of the whole fleet, with one wait for all."""
+        scopes = {s.name: s for d in fleet.deployments for s in scopes_of(fleet, d)}
+        cold = [name for name, usage in self._gates.usage_many(list(scopes.values())).items() if not usage.warm]
+        if cold:
+            slowest_s = max(d.timeout_s for d in fleet.deployments)
+            self.warm(cold, list(scopes.values()), int(self._margin_s * 1000), slowest_s)
+
     def _known(self, scope: Scope, timeout_s: float) -> Known:
         kind, _, name = scope.name.partition(":")
         today = dt.datetime.now(ZoneInfo(scope.zone)).replace(hour=0, minute=0, second=0, microsecond=0)
