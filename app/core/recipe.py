@@ -79,7 +79,9 @@ def _read_parameters(strategy: str, inner: str) -> dict[str, int]:
             raise RecipeError(f"{strategy} has no parameter {key!r}", hint=_nearest(key, _PARAMETERS[strategy]))
         if key in given:
             raise RecipeError(f"{key} is given twice")
-        if value in ("true", "false"):
+        if key == "full":
+            if value not in ("true", "false"):
+                raise RecipeError(f"full={value} is not possible", hint="choose true or false")
             given[key] = int(value == "true")
         elif value.isascii() and value.isdigit() and len(value) < 6:
             given[key] = int(value)

@@ -38,7 +38,7 @@ def after_failure(failure: Failure, tries_used: int, tries_granted: int) -> Step
     backoff = BACKOFF_FIRST_S * 2 ** (tries_used - 1)
     match failure.kind:
         case FailureKind.RATE_LIMIT:
-            wait = failure.retry_after_s if failure.retry_after_s is not None else backoff
+            wait = max(0.0, failure.retry_after_s) if failure.retry_after_s is not None else backoff
             return Step(Action.AGAIN, wait) if wait <= WAIT_AT_MOST_S else Step(Action.GIVE_UP)
         case FailureKind.SERVER_ERROR | FailureKind.OVERLOADED:
             wait = max(backoff, failure.retry_after_s or 0.0)
