@@ -372,6 +372,7 @@ class Errand:
         completed: dict[str, Completed] = defaultdict(Completed)
         grants: dict[str, Grant] = {}
         answered: list[tuple[Question, Heard, Usage]] = []
+        unsent: dict[str, list[Question]] = defaultdict(list)
         for attempt_id, said in heard:
             flight = self._flying.pop(attempt_id)
             question, grant = flight.question, flight.grant
@@ -379,7 +380,8 @@ class Errand:
                 self._closings.append(Closing(attempt_id, AttemptState.UNSENT))
                 question.number += 1
                 self._todo.append(question)
-                self._quietly(self._give_back, grant, [question])
+                grants[grant.id] = grant
+                unsent[grant.id].append(question)
                 continue
             usage = said.result.usage
             cost = pricing.cost_micro(usage, self._deployment.price)
@@ -399,6 +401,8 @@ class Errand:
             else:
                 done.failed += said.result.kind in _SERVER_SIDE
                 self._failed(question, attempt_id, said, said.result, cost)
+        for grant_id, questions in unsent.items():
+            self._quietly(self._give_back, grants[grant_id], questions)
         self._quietly(self._true_up, grants, completed)
         self._quietly(self._observe, answered)
 

@@ -16,12 +16,10 @@ from app.gates.limits import Gates, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
 from app.ledger import history
 from app.registry.fleet import Fleet, FleetFile
-from app.services.warming import scopes_of
+from app.services.warming import UNNAMED_CONCURRENCY, scopes_of
 
 _UNKNOWN_LATENCY_MS = 1_000.0
 _UNKNOWN_TOKENS = 200.0
-# A provider that names no limit of concurrency gets this many of our calls at once.
-UNBOUNDED_CALLS = 64
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 24
 _PROBING_PACE = 0.1
@@ -116,7 +114,7 @@ def _pace(limits: Limits, tokens: float) -> float:
 
 def _speed(limits: Limits, latency_ms: float) -> float:
     """Calls a second that fit into its concurrency."""
-    return (limits.concurrency or UNBOUNDED_CALLS) * 1000 / max(latency_ms, 1.0)
+    return (limits.concurrency or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
 
 
 def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:

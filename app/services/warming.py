@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -15,13 +16,18 @@ from app.ledger import history
 from app.registry.fleet import Fleet
 
 _WINDOW_S = 60.0
+UNNAMED_CONCURRENCY = 64
+"""Calls at once for a provider that names no limit of its own: nobody is to be flooded."""
 
 
 def scopes_of(fleet: Fleet, deployment: Deployment) -> tuple[Scope, ...]:
     """The scopes a call to this deployment counts in: its own, and its provider's."""
     zone = fleet.provider(deployment.provider).quota_reset
+    account = deployment.provider_limits
+    if account.concurrency is None and deployment.limits.concurrency is None:
+        account = replace(account, concurrency=UNNAMED_CONCURRENCY)
     return (
-        Scope(f"provider:{deployment.provider}", deployment.provider_limits, zone),
+        Scope(f"provider:{deployment.provider}", account, zone),
         Scope(f"deployment:{deployment.name}", deployment.limits, zone),
     )
 
