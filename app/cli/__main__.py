@@ -1,0 +1,5 @@
+"""``python -m app.cli`` is ``switchyard``."""
+
+from app.cli import main
+
+main()

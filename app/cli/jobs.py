@@ -1,0 +1,212 @@
+"""Commands about a job that is in the ledger: status, results, explain, cancel, pause, resume, retry, replay."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli import servers
+from app.cli.output import duration, one_line, put, put_json, put_table, say, usd
+from app.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from app.ledger.reports import JobStatus, Progress
+    from app.ledger.states import JobState
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+class Format(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+    OPENAI = "openai"
+
+
+def register(app: typer.Typer) -> None:
+    for command in (status, results, explain, cancel, pause, resume, retry, replay):
+        app.command()(command)
+
+
+def status(
+    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; without it the latest.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many jobs to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """How far a job is, and what it has cost; without a job, the list of jobs."""
+    from app.ledger import reports
+
+    engine = servers.engine(servers.settings(redis=False))
+    if job is None:
+        lines = reports.jobs(engine, most)
+        if as_json:
+            put_json([line.to_json() for line in lines])
+            return
+        put_table(
+            ["job", "state", "done", "items", "team", "use case", "tier", "recipe", "created"],
+            [
+                [j.id, j.state, j.done, j.items, j.team, j.use_case, j.tier, j.recipe, f"{j.created_at:%Y-%m-%d %H:%M}"]
+                for j in lines
+            ],
+        )
+        return
+    found = reports.status(engine, job)
+    if as_json:
+        put_json(found.to_json())
+    else:
+        put(_status_words(found))
+    _leave_as(found.progress)
+
+
+def _status_words(found: JobStatus) -> str:
+    at = found.progress
+    attempts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found.attempts.items()))
+    lines = [
+        f"job       {found.job.id}  {at.state}",
+        f"recipe    {found.job.recipe}, tier {found.job.tier}, team {found.job.team}, use case {found.job.use_case}",
+        f"items     {at.items:,}: {at.decided:,} decided, {at.undecided:,} undecided, {at.failed:,} failed, "
+        f"{at.pending:,} pending",
+        f"votes     {found.votes:,}, and {found.abstentions:,} abstentions",
+        f"calls     {found.calls:,}" + (f" ({attempts})" if attempts else ""),
+        f"tokens    {found.input_tokens:,} in, {found.output_tokens:,} out",
+        f"cost      {usd(found.cost_micro / 1e6)}",
+    ]
+    if found.mean_calls is not None:
+        lines.append(f"per item  {found.mean_calls:.3f} calls")
+    if found.accuracy is not None:
+        lines.append(f"accuracy  {found.accuracy:.1%} of {found.with_gold:,} with a true label")
+    lines.append(f"speed     {found.calls_per_s:.1f} calls/s over the last minute")
+    lines.append(f"time      {duration(at.elapsed_s)}, deadline {at.deadline_at.astimezone():%Y-%m-%d %H:%M}")
+    lines += [f"reason    {count:,} x {one_line(reason)}" for reason, count in found.reasons.items()]
+    return "\n".join(lines) + "\n"
+
+
+def results(
+    job: Job,
+    format_: Annotated[Format, typer.Option("--format", help="jsonl, csv or openai.")] = Format.JSONL,
+    follow: Annotated[bool, typer.Option("--follow", help="Give each item as it is decided, to the end.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
+) -> None:
+    """The answers, at any time. Items that are not decided yet are pending (left out by openai and by --follow)."""
+    from app.cli.delivery import follow_results, opened, write_results
+    from app.ledger import reports
+
+    if as_json and format_ is not Format.JSONL:
+        raise UsageError(f"--json is --format jsonl, not {format_.value}")
+    engine = servers.engine(servers.settings(redis=False))
+    before = reports.progress(engine, job)
+    with opened(output) as write:
+        if follow:
+            before = follow_results(engine, job, format_.value, write)
+        else:
+            write_results(engine, job, format_.value, write)
+    _leave_as(before)
+
+
+def explain(job: Job, custom_id: Annotated[str, typer.Argument(metavar="CUSTOM_ID")], as_json: AsJson = False) -> None:
+    """Why an item got its answer: its plan, every wave, attempt and vote, and the decision."""
+    from app.cli.story import story
+    from app.ledger import testimony
+
+    found = testimony.explain(servers.engine(servers.settings(redis=False)), job, custom_id)
+    if as_json:
+        put_json(found)
+    else:
+        put(story(found))
+
+
+def cancel(job: Job) -> None:
+    """Stop a job: what waits is undecided; calls under way are still counted."""
+    from app.ledger.states import JobState
+
+    _change(job, JobState.CANCELLED, "cancelled")
+
+
+def pause(job: Job) -> None:
+    """Put no further chunks of a job on the tracks."""
+    from app.ledger.states import JobState
+
+    _change(job, JobState.PAUSED, "paused")
+
+
+def resume(job: Job) -> None:
+    """Go on with a paused job."""
+    from app.ledger.states import JobState
+
+    _change(job, JobState.RUNNING, "running again")
+
+
+def _change(job: str, to: JobState, word: str) -> None:
+    from app.ledger import door
+    from app.ledger.states import JobState
+
+    found = servers.settings(redis=False)
+    before = door.change_state(servers.engine(found), job, to)
+    if to is JobState.RUNNING:
+        servers.ring(found)
+    say(f"{job} was {before.value} already" if before is to else f"{job} is {word}")
+
+
+def retry(
+    job: Job,
+    failed: Annotated[bool, typer.Option("--failed", help="Those that were not decided.")] = False,
+    deadline: Annotated[str, typer.Option(help="At least this long from now: 2h, 30m, an ISO date.")] = "1d",
+) -> None:
+    """Put the undecided and failed items of a finished job back into the yard."""
+    from app.cli.submit import seconds_until
+    from app.ledger import door
+
+    if not failed:
+        raise UsageError("say what to retry", hint="switchyard retry JOB --failed")
+    found = servers.settings(redis=False)
+    count = door.retry_failed(servers.engine(found), job, seconds_until(deadline))
+    if count:
+        servers.ring(found)
+    say(f"{count:,} items are back in the yard" if count else "every item is decided: nothing to retry")
+
+
+def replay(
+    job: Job,
+    strategy: Annotated[str | None, typer.Option(help="What would this recipe have said to the same votes?")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Re-tally a job from the ledger: verify it (exit 1 on any difference), or try another recipe."""
+    from app.core import recipe as recipes
+    from app.services import replaying
+
+    recipe = recipes.parse(strategy) if strategy is not None else None
+    engine = servers.engine(servers.settings(redis=False))
+    if recipe is not None:
+        made = replaying.under(engine, job, recipe)
+        if as_json:
+            put_json(made.to_json())
+            return
+        put(
+            f"under {made.recipe}: {made.items:,} items, {made.same:,} the same, {made.changed:,} changed, "
+            f"{made.undecided:,} undecided, {made.unknown:,} unknown (a vote it needs was never bought)\n"
+        )
+        if made.accuracy_before is not None and made.accuracy_after is not None:
+            put(f"accuracy {made.accuracy_after:.1%}, before {made.accuracy_before:.1%}\n")
+        for custom_id, was, would_be in made.examples:
+            put(f"  {one_line(custom_id, 40)}: {one_line(was, 60)} -> {one_line(would_be, 60)}\n")
+        return
+    checked, differences = replaying.verify(engine, job)
+    if as_json:
+        rows = [{"custom_id": d.custom_id, "what": d.what} for d in differences]
+        put_json({"checked": checked, "differences": rows})
+    else:
+        put(f"{checked:,} decisions checked, {len(differences):,} differ\n")
+        for d in differences:
+            put(f"  {one_line(d.custom_id, 60)}: {one_line(d.what, 200)}\n")
+    if differences:
+        raise typer.Exit(1)
+
+
+def _leave_as(at: Progress) -> None:
+    """Exit 1 where a job has ended and left items without an answer."""
+    if at.finished and (at.undecided or at.failed):
+        raise typer.Exit(1)

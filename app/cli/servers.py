@@ -1,0 +1,86 @@
+"""Finding the servers: by their URLs, else those of the yard that runs in the home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.core.errors import ServiceMissing, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from app.registry.fleet import FleetFile
+    from app.settings import Settings
+
+
+def load() -> Settings:
+    """The environment as it is; URLs may be missing. Raises ``UsageError``."""
+    from app.settings import load_settings
+
+    return load_settings()
+
+
+def settings(*, database: bool = True, redis: bool = True) -> Settings:
+    """The environment, with the embedded servers of the home where a URL is not set.
+
+    Raises ``ServiceMissing`` where one of those asked for is neither set nor running.
+    """
+    found = load()
+    if found.database_url is None or found.redis_url is None:
+        found = _with_embedded(found)
+    if (database and found.database_url is None) or (redis and found.redis_url is None):
+        raise ServiceMissing(
+            "no yard is running here: start one with `switchyard up`",
+            hint="or set SWITCHYARD_DATABASE_URL and SWITCHYARD_REDIS_URL to servers that run elsewhere",
+        )
+    return found
+
+
+def _with_embedded(found: Settings) -> Settings:
+    from app.embedded import Embedded
+
+    urls = Embedded.find(found.home)
+    if urls is None:
+        return found
+    given = {"database_url": urls.database_url, "redis_url": urls.redis_url}
+    lacking = {name: url for name, url in given.items() if url is not None and getattr(found, name) is None}
+    # Through the constructor, not model_copy: the URLs are to be checked and masked like any other.
+    return type(found)(**{**{name: getattr(found, name) for name in type(found).model_fields}, **lacking})
+
+
+def engine(found: Settings) -> Engine:
+    """One connection at a time is all that a command needs."""
+    from sqlalchemy import create_engine
+
+    if found.database_url is None:
+        raise ServiceMissing("no Postgres", hint="set SWITCHYARD_DATABASE_URL, or run switchyard up")
+    return create_engine(
+        found.database_url.get_secret_value(),
+        pool_size=1,
+        connect_args={"connect_timeout": int(found.connect_timeout_s), "application_name": "switchyard-cli"},
+    )
+
+
+def fleet_file(found: Settings) -> FleetFile:
+    """Raises ``UsageError`` where none is named."""
+    from app.registry.fleet import FleetFile
+
+    if found.fleet is None:
+        raise UsageError("no fleet file", hint="set SWITCHYARD_FLEET, or copy fleet.example.toml to fleet.toml")
+    return FleetFile(found.fleet)
+
+
+def ring(found: Settings) -> None:
+    """Ring dispatch for what was just put into the yard. A broker that is away is no harm: beat rings as well."""
+    from kombu.exceptions import KombuError
+    from kombu.exceptions import OperationalError as BrokerAway
+    from redis.exceptions import RedisError
+
+    from tasks import rings
+
+    if found.redis_url is None:
+        return
+    try:
+        rings.ring_from_outside(found)
+    except (RedisError, BrokerAway, KombuError, OSError):
+        return

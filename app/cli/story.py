@@ -1,0 +1,68 @@
+"""``switchyard explain`` in words: one item from its text to its decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.cli.output import one_line, safe, usd
+
+_TEXT_CHARS = 2_000
+
+
+def story(found: dict[str, Any]) -> str:
+    """``found``: as ``app.ledger.testimony.explain`` gives it."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    text = safe(found["text"])
+    yield f"item      {one_line(found['custom_id'])} of {found['job']} (row {found['n']}, {found['state']})"
+    yield "text      " + (text if len(text) <= _TEXT_CHARS else text[:_TEXT_CHARS] + "…").replace("\n", "\n          ")
+    if found["gold"] is not None:
+        yield f"gold      {one_line(found['gold'])}"
+    yield f"recipe    {found['recipe']}, tier {found['tier']}"
+    if found["plan"] is None:
+        yield "plan      none: it never left the yard" if found["decision"] else "plan      none yet: it is in the yard"
+    else:
+        seats = ", ".join(
+            f"{at}:{one_line(seat['deployment'])}" + (f" ({seat['role']})" if seat["role"] != "voice" else "")
+            for at, seat in enumerate(found["plan"]["seats"])
+        )
+        yield f"plan      {seats}"
+        if found["plan"]["closed"]:
+            yield f"          closed: {one_line(found['plan']['closed'])}"
+    for wave in found["waves"]:
+        yield f"wave {wave['wave']:<4} seat {wave['seat']} {one_line(wave['deployment'])}, {wave['state']}"
+    for a in found["attempts"]:
+        what = a["outcome"] + (f" {a['failure_kind']}" if a["failure_kind"] else "")
+        status = f" {a['status']}" if a["status"] else ""
+        spent = f"{a['latency_ms']} ms, {a['input_tokens']} in, {a['output_tokens']} out, {usd(a['cost_usd'])}"
+        late = ", late" if a["late"] else ""
+        yield f"attempt   {one_line(a['deployment'])} try {a['try']}: {what}{status}, {spent}{late}"
+        if a["text"]:
+            yield f"          “{one_line(a['text'], 200)}”"
+    for vote in found["votes"]:
+        said = one_line(vote["answer"], 200) if vote["answer"] is not None else vote["failure_kind"] or "abstains"
+        why = f" ({one_line(vote['reason'])})" if vote["reason"] else ""
+        yield f"vote      {one_line(vote['deployment'])}: {said}{why}"
+    yield from _decision(found["decision"])
+    for row in found["withdrawn"]:
+        yield f"before    {row['decision']['status']}: {one_line(row['decision']['reason'])} (withdrawn by a retry)"
+
+
+def _decision(decision: dict[str, Any] | None) -> Iterator[str]:
+    if decision is None:
+        yield "decision  none yet"
+        return
+    if decision["answer"] is None:
+        yield f"decision  {decision['status']}: {one_line(decision['reason'])}"
+    else:
+        shares = "" if decision["agreement"] is None else f", agreement {decision['agreement']:.2f}"
+        sure = "" if decision["confidence"] is None else f", confidence {decision['confidence']:.2f}"
+        yield f"decision  {one_line(decision['answer'], 500)}{shares}{sure}"
+    flags = f", {', '.join(map(one_line, decision['flags']))}" if decision["flags"] else ""
+    yield (
+        f"          {decision['votes']} votes, {decision['abstentions']} abstentions, {decision['calls']} calls, "
+        f"{usd(decision['cost_usd'])}, {decision['latency_ms']} ms{flags}"
+    )

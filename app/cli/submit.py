@@ -1,0 +1,260 @@
+"""``switchyard submit``: argv into a ``JobSpec``, a file into rows, and the exit code out."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from app.cli import servers
+from app.cli.output import duration, put, put_json, say, usd
+from app.core.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from app.services.estimating import Estimate
+    from app.services.submitting import JobSpec
+    from app.settings import Settings
+
+_SKIPS_SHOWN = 20
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(submit)
+
+
+def submit(
+    file: Annotated[str, typer.Argument(help="CSV, JSONL or OpenAI batch JSONL; - reads stdin.")],
+    task: Annotated[str | None, typer.Option(help="classify, extract or generate; by default what fits.")] = None,
+    labels: Annotated[str | None, typer.Option(help="The labels, a,b,c.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="The labels, one a line.")] = None,
+    schema: Annotated[str | None, typer.Option(help="JSON Schema for extract: a file, or the JSON itself.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Your instruction, or @FILE; {text} is the item's text.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text; else text, input, question, the only.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Column of the id; else custom_id, id, row number.")] = None,
+    gold: Annotated[str | None, typer.Option(help="Column of the true label; never shown to a model.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="A recipe: majority-vote, single-query, ...")] = None,
+    council: Annotated[int | None, typer.Option(help="Voices at most.")] = None,
+    full_council: Annotated[bool, typer.Option("--full-council", help="Ask all voices at once.")] = False,
+    tier: Annotated[str, typer.Option(help="cheap, standard, complex or private.")] = "cheap",
+    team: Annotated[str, typer.Option(help="Who pays.")] = "default",
+    use_case: Annotated[str, typer.Option(help="What for.")] = "default",
+    deadline: Annotated[str, typer.Option(help="2h, 30m, 1d12h, or a date and time in ISO 8601.")] = "1d",
+    priority: Annotated[int, typer.Option(help="-100 to 100; higher goes first.")] = 0,
+    max_cost: Annotated[float | None, typer.Option(help="USD that the job may cost at most.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="Same key and same input: the same job.")] = None,
+    skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Leave wrong rows out and go on.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say calls, tokens, cost and time only.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Watch the job to its end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Submit a job; prints its id."""
+    from app.services.submitting import spec_of
+
+    given: dict[str, Any] = {
+        "labels": _labels(labels, labels_file),
+        "schema": _schema(schema),
+        "prompt": _prompt(prompt),
+        "strategy": strategy,
+        "council": council,
+        "full_council": full_council,
+        "tier": tier,
+        "team": team,
+        "use_case": use_case,
+        "deadline_s": seconds_until(deadline),
+        "priority": priority,
+        "max_cost_usd": max_cost,
+        "idempotency_key": idempotency_key,
+    }
+    fitting = "classify" if given["labels"] else "extract" if given["schema"] is not None else "generate"
+    spec = spec_of({**given, "task": task or fitting})
+    skipped = _Skipped() if skip_bad_rows else None
+    source = _Source(file, text, id_, gold, skipped)
+    if dry_run:
+        _dry_run(spec, source, as_json)
+        return
+    found = servers.settings()
+    _store(found, spec, source, follow, as_json)
+
+
+class _Skipped:
+    """Rows left out: the first ones are named, the others counted."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.duplicates = 0
+
+    def row(self, line: int, reason: str) -> None:
+        self.rows += 1
+        if self.rows <= _SKIPS_SHOWN:
+            say(f"skipped line {line}: {reason}")
+
+    def duplicate(self) -> None:
+        self.duplicates += 1
+
+    def tell(self) -> None:
+        if self.rows > _SKIPS_SHOWN:
+            say(f"skipped {self.rows - _SKIPS_SHOWN} more")
+        if self.duplicates:
+            say(f"skipped {self.duplicates} with an id that was there before")
+
+
+class _Source:
+    def __init__(
+        self, file: str, text: str | None, id_: str | None, gold: str | None, skipped: _Skipped | None
+    ) -> None:
+        self.file, self.text, self.id, self.gold, self.skipped = file, text, id_, gold, skipped
+
+    @contextmanager
+    def rows(self, spec: JobSpec) -> Iterator[Iterator[Any]]:
+        from app.services import intake
+
+        columns = intake.Columns(self.text, self.id, self.gold, spec.labels)
+        with _opened(self.file) as stream:
+            yield intake.read(stream, columns, name=self.file, on_bad=self.skipped.row if self.skipped else None)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        if sys.stdin.isatty():
+            say("reading from the terminal; end with Ctrl-D")
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(file).open("rb", buffering=1 << 20)  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise UsageError(f"{file}: cannot be read ({reason})") from None
+    with stream:
+        try:
+            yield stream
+        except IsADirectoryError:
+            raise UsageError(f"{file}: this is a directory") from None
+
+
+def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_json: bool) -> None:
+    from app.services.submitting import Submitter
+
+    engine = servers.engine(found)
+    submitter = Submitter(engine, servers.fleet_file(found))
+    able = submitter.check(spec)  # before a large file is read
+    with source.rows(spec) as rows:
+        stored = submitter.submit(spec, rows, source.skipped.duplicate if source.skipped else None)
+    servers.ring(found)
+    if source.skipped is not None:
+        source.skipped.tell()
+    say(f"{stored.items:,} items " + ("are stored already under this key" if stored.existing else "stored"))
+    if as_json:
+        put_json({"job": stored.job_id, "items": stored.items, "existing": stored.existing})
+    else:
+        put(stored.job_id + "\n")
+    sys.stdout.flush()
+    if follow:
+        from app.cli.progress import follow as watch
+
+        end = watch(engine, stored.job_id, able)
+        if end.undecided or end.failed:
+            raise typer.Exit(1)
+
+
+def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
+    from app.services.estimating import estimate
+    from app.services.submitting import able
+
+    deployments = able(servers.fleet_file(servers.load()).current().deployments, spec.wanted)
+    with source.rows(spec) as rows:
+        made = estimate(deployments, spec.wanted, spec.task_of_items, rows)
+    if not made.items:
+        raise InputError("the input holds no items", hint="a table needs a header and at least one row")
+    if source.skipped is not None:
+        source.skipped.tell()
+    if as_json:
+        put_json({"recipe": str(spec.recipe), **made.to_json()})
+    else:
+        put(_estimate_words(spec, made))
+
+
+def _estimate_words(spec: JobSpec, made: Estimate) -> str:
+    def span(low: str, high: str) -> str:
+        return low if low == high else f"{low} to {high}"
+
+    lines = [
+        f"items     {made.items:,}",
+        f"recipe    {spec.recipe}",
+        f"seats     {made.deployments} deployments",
+        f"calls     {span(f'{made.calls[0]:,}', f'{made.calls[1]:,}')}",
+        f"tokens    in {span(f'{made.input_tokens[0]:,}', f'{made.input_tokens[1]:,}')}, "
+        f"out {span(f'{made.output_tokens[0]:,}', f'{made.output_tokens[1]:,}')}",
+        f"cost      {span(usd(made.cost_usd[0]), usd(made.cost_usd[1]))}",
+        f"by quota  {span(duration(made.finish_s[0]), duration(made.finish_s[1]))}",
+    ]
+    if made.unpriced:
+        lines.append(f"          {made.unpriced} of the deployments have no price in the fleet file: counted as free")
+    return "\n".join(lines) + "\n"
+
+
+def seconds_until(text: str) -> float:
+    """``2h``, ``30m``, ``1d12h`` or a moment in ISO 8601 (without an offset: local time), as seconds from now.
+
+    Raises ``UsageError`` for anything else and for moments that are past.
+    """
+    if re.fullmatch(r"(?:\d{1,9}(?:\.\d{1,6})?[smhd])+", text):
+        return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
+    try:
+        moment = dt.datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"--deadline: {text[:40]!r} is neither a duration nor a date", hint="2h, 30m, 1d, 2027-01-31T18:00"
+        ) from None
+    left = (moment - dt.datetime.now().astimezone()).total_seconds()
+    if left <= 0:
+        raise UsageError(f"--deadline: {text} is past")
+    return left
+
+
+def _labels(given: str | None, file: Path | None) -> list[str]:
+    if given is not None and file is not None:
+        raise UsageError("--labels and --labels-file are alternatives: keep one")
+    if given is not None:
+        try:
+            return [label.strip() for label in next(csv.reader([given], strict=True, skipinitialspace=True), [])]
+        except csv.Error as error:
+            raise UsageError(f"--labels: {error}", hint='quote a label that holds a comma: a,"b, c"') from None
+    if file is not None:
+        return [label.strip() for label in _read(file, "--labels-file").splitlines() if label.strip()]
+    return []
+
+
+def _schema(given: str | None) -> Any:
+    if given is None:
+        return None
+    text = given if given.lstrip().startswith("{") else _read(Path(given), "--schema")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--schema: not JSON: {str(error)[:200]}") from None
+
+
+def _prompt(given: str | None) -> str | None:
+    if given is None or not given.startswith("@"):
+        return given
+    return _read(Path(given[1:]), "--prompt").strip()
+
+
+def _read(path: Path, option: str) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{option}: {path} is not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise UsageError(f"{option}: {path}: cannot be read ({reason})") from None

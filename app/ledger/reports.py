@@ -1,0 +1,302 @@
+"""What the ledger tells: read-only. Streams come from server-side cursors, so memory stays flat at any size.
+
+Money is micro-dollars inside and USD (float) in every ``to_json``. Nothing here sees a key: the ledger holds none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.core.errors import NotFound
+
+_BATCH = 2_000
+_UNKNOWN_TOKENS = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """One job in the list. ``done``: items with a decision, whatever it says."""
+
+    id: str
+    state: str
+    team: str
+    use_case: str
+    tier: str
+    recipe: str
+    items: int
+    done: int
+    created_at: dt.datetime
+    finished_at: dt.datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is. ``calls`` and ``cost_micro`` are those of its decided items: cheap to ask every second."""
+
+    state: str
+    items: int
+    decided: int
+    undecided: int
+    failed: int
+    calls: int
+    cost_micro: int
+    deadline_at: dt.datetime
+    elapsed_s: float
+    """Since it was created, until it was finished, by Postgres' clock."""
+
+    @property
+    def pending(self) -> int:
+        return self.items - self.decided - self.undecided - self.failed
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more will be decided: what was on its tracks when the job was cancelled is in as well."""
+        return self.state in ("done", "cancelled") and self.pending <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """Everything about one job. ``attempts`` by outcome; calls are those that were, or may have been, made."""
+
+    job: JobLine
+    progress: Progress
+    attempts: dict[str, int]
+    input_tokens: int
+    output_tokens: int
+    cost_micro: int
+    votes: int
+    abstentions: int
+    with_gold: int
+    correct: int
+    calls_per_s: float
+    """Over the last minute."""
+    started_at: dt.datetime | None
+    mean_calls: float | None
+    """Calls an item, over the items that are decided, undecided or failed."""
+    reasons: dict[str, int]
+    """Why items were not decided."""
+
+    @property
+    def calls(self) -> int:
+        return sum(count for outcome, count in self.attempts.items() if outcome != "unsent")
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct answers among the decided items whose true label is known."""
+        return self.correct / self.with_gold if self.with_gold else None
+
+    def to_json(self) -> dict[str, Any]:
+        at = self.progress
+        return {
+            **self.job.to_json(),
+            "decided": at.decided,
+            "undecided": at.undecided,
+            "failed": at.failed,
+            "pending": at.pending,
+            "votes": self.votes,
+            "abstentions": self.abstentions,
+            "calls": self.calls,
+            "attempts": self.attempts,
+            "ambiguous": self.attempts.get("ambiguous", 0),
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": self.cost_micro / 1e6,
+            "with_gold": self.with_gold,
+            "accuracy": None if self.accuracy is None else round(self.accuracy, 4),
+            "calls_per_s": round(self.calls_per_s, 2),
+            "mean_calls": None if self.mean_calls is None else round(self.mean_calls, 4),
+            "started_at": _plain(self.started_at),
+            "deadline_at": _plain(at.deadline_at),
+            "elapsed_s": round(at.elapsed_s, 1),
+            "reasons": self.reasons,
+        }
+
+
+_JOB_COLUMNS = """
+SELECT j.id, j.state, j.team, j.use_case, j.tier, j.recipe, j.items,
+       (SELECT count(*) FROM decisions d WHERE d.job_id = j.id), j.created_at, j.finished_at
+FROM jobs j
+"""
+
+_PROGRESS = """
+SELECT j.state, j.items, count(*) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.status = 'undecided'),
+       count(*) FILTER (WHERE d.status = 'failed'), coalesce(sum(d.calls), 0)::bigint,
+       coalesce(sum(d.cost_micro), 0)::bigint, j.deadline_at,
+       extract(epoch FROM coalesce(j.finished_at, clock_timestamp()) - j.created_at)::float8
+FROM jobs j LEFT JOIN decisions d ON d.job_id = j.id WHERE j.id = %s GROUP BY j.id
+"""
+
+# The span in time lets the block range index pass over the attempts of other days.
+_ATTEMPTS = """
+SELECT a.state, count(*), sum(a.input_tokens + a.cached_tokens), sum(a.output_tokens + a.reasoning_tokens),
+       sum(a.cost_micro), min(a.started_at),
+       count(*) FILTER (WHERE a.started_at > clock_timestamp() - interval '1 minute' AND a.state <> 'unsent')
+FROM attempts a JOIN jobs j ON j.id = a.job_id
+WHERE a.job_id = %s AND a.started_at >= j.created_at GROUP BY a.state
+"""
+
+_VERDICTS = """
+SELECT coalesce(sum(d.votes), 0), coalesce(sum(d.abstentions), 0),
+       count(i.gold) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.answer = i.gold),
+       avg(d.calls)::float8
+FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %s
+"""
+
+_REASONS = """
+SELECT coalesce(reason, '-'), count(*) FROM decisions WHERE job_id = %s AND status <> 'decided'
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+"""
+
+
+def jobs(engine: Engine, most: int = 20) -> list[JobLine]:
+    """The latest jobs, newest first."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(_JOB_COLUMNS + "ORDER BY j.created_at DESC LIMIT %s", (most,))
+        return [JobLine(*row) for row in rows]
+
+
+def progress(engine: Engine, job_id: str) -> Progress:
+    """Raises ``NotFound``."""
+    with engine.begin() as connection:
+        return _progress(connection, job_id)
+
+
+def status(engine: Engine, job_id: str) -> JobStatus:
+    """Raises ``NotFound``. Reads all attempts of the job: not for asking every second."""
+    with engine.begin() as connection:
+        at = _progress(connection, job_id)
+        job = JobLine(*connection.exec_driver_sql(_JOB_COLUMNS + "WHERE j.id = %s", (job_id,)).one())
+        attempts = connection.exec_driver_sql(_ATTEMPTS, (job_id,)).all()
+        votes, abstentions, with_gold, correct, mean_calls = connection.exec_driver_sql(_VERDICTS, (job_id,)).one()
+        reasons = connection.exec_driver_sql(_REASONS, (job_id,)).all()
+    return JobStatus(
+        job=job,
+        progress=at,
+        attempts={row[0]: row[1] for row in attempts},
+        input_tokens=sum(int(row[2]) for row in attempts),
+        output_tokens=sum(int(row[3]) for row in attempts),
+        cost_micro=sum(int(row[4]) for row in attempts),
+        votes=int(votes),
+        abstentions=int(abstentions),
+        with_gold=with_gold,
+        correct=correct,
+        calls_per_s=sum(row[6] for row in attempts) / 60,
+        started_at=min((row[5] for row in attempts), default=None),
+        mean_calls=mean_calls,
+        reasons={row[0]: row[1] for row in reasons},
+    )
+
+
+def tokens_per_call(engine: Engine, job_id: str) -> float:
+    """The mean of the job's latest answers; 200 where there is none yet."""
+    with engine.begin() as connection:
+        mean = connection.exec_driver_sql(
+            "SELECT avg(input_tokens + cached_tokens + output_tokens + reasoning_tokens)::float8 FROM (SELECT * FROM"
+            " attempts WHERE job_id = %s AND state = 'answered' ORDER BY id DESC LIMIT 500) AS latest",
+            (job_id,),
+        ).scalar()
+    return max(1.0, mean or _UNKNOWN_TOKENS)
+
+
+def _progress(connection: Connection, job_id: str) -> Progress:
+    row = connection.exec_driver_sql(_PROGRESS, (job_id,)).first()
+    if row is None:
+        raise no_job(job_id)
+    return Progress(*row)
+
+
+def no_job(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id[:100]!r}", hint="switchyard status lists the jobs")
+
+
+_RESULT_COLUMNS = """
+SELECT i.n, i.custom_id, coalesce(d.status, 'pending') AS status, d.answer, d.agreement, d.confidence,
+       split_part(j.recipe, '@', 1) AS strategy, coalesce(d.flags, '{}') AS flags, coalesce(d.votes, 0) AS votes,
+       coalesce(d.abstentions, 0) AS abstentions, coalesce(d.calls, 0) AS calls,
+       coalesce(d.cost_micro, 0) / 1e6::float8 AS cost_usd, d.latency_ms, d.reason
+FROM items i JOIN jobs j ON j.id = i.job_id
+"""
+
+
+def results(engine: Engine, job_id: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every item as (n, results line), in the order of submission; those not decided yet are ``pending``.
+
+    Raises ``NotFound``.
+    """
+    sql = _RESULT_COLUMNS + "LEFT JOIN decisions d ON d.item_id = i.id WHERE i.job_id = %s ORDER BY i.n"
+    yield from _results(engine, job_id, sql, (job_id,))
+
+
+def decided_since(engine: Engine, job_id: str, moment: dt.datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As ``results``, for the decisions written down since a moment by Postgres' clock. A decision becomes visible
+    when its transaction ends, a little after its moment: ask with some overlap."""
+    sql = (
+        _RESULT_COLUMNS + "JOIN decisions d ON d.item_id = i.id WHERE d.job_id = %s AND d.decided_at >= %s ORDER BY i.n"
+    )
+    yield from _results(engine, job_id, sql, (job_id, moment))
+
+
+def now(engine: Engine) -> dt.datetime:
+    with engine.begin() as connection:
+        moment: dt.datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        return moment
+
+
+def _results(engine: Engine, job_id: str, sql: str, values: tuple[object, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
+    with engine.begin() as connection:
+        if connection.exec_driver_sql("SELECT FROM jobs WHERE id = %s", (job_id,)).first() is None:
+            raise no_job(job_id)
+        streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
+        for row in streaming.exec_driver_sql(sql, values):
+            line = dict(row._mapping)
+            yield line.pop("n"), line
+
+
+# What `spend --by` takes, and the column of v_spend behind it.
+SPEND_BY = {
+    "model": "model",
+    "provider": "provider",
+    "team": "team",
+    "use-case": "use_case",
+    "tier": "tier",
+    "strategy": "strategy",
+    "day": "day",
+}
+
+
+def spend(engine: Engine, by: str) -> list[dict[str, Any]]:
+    """The receipts added up by one of ``SPEND_BY``: dearest first, days in their order. Pings are in it."""
+    column = SPEND_BY[by]
+    order = "1" if by == "day" else "sum(cost_micro) DESC, 2 DESC, 1"
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            f"SELECT {column}, count(*) FILTER (WHERE outcome <> 'unsent'),"  # noqa: S608 - a column of our own table
+            " count(*) FILTER (WHERE outcome = 'failed'), count(*) FILTER (WHERE outcome = 'ambiguous'),"
+            " sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_micro)::bigint"
+            f" FROM v_spend GROUP BY 1 ORDER BY {order}"
+        ).all()
+    return [
+        {
+            by.replace("-", "_"): _plain(key),
+            "calls": calls,
+            "failed": failed,
+            "ambiguous": ambiguous,
+            "input_tokens": inputs,
+            "output_tokens": outputs,
+            "cost_usd": cost / 1e6,
+        }
+        for key, calls, failed, ambiguous, inputs, outputs, cost in rows
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Times as ISO 8601 strings, all else as it is."""
+    return value.isoformat() if isinstance(value, dt.date) else value

@@ -1,0 +1,167 @@
+"""Why an item got its answer, and what a replay needs: plans, ballots, votes and decisions as they were written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from app.core.ballots import Ballot, Status, Verdict
+from app.core.errors import NotFound
+from app.core.plan import Plan
+from app.ledger.reports import no_job
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision. ``plan`` is None where the item never left the yard. ``seen``: the ballots stored with it;
+    ``kept``: those the votes table holds now."""
+
+    custom_id: str
+    gold: str | None
+    plan: Plan | None
+    seen: tuple[Ballot, ...]
+    kept: tuple[Ballot, ...]
+    verdict: Verdict
+
+
+# A plan is sent once a chunk, with its first row.
+_DECIDED = """
+SELECT i.custom_id, i.gold, d.chunk_id,
+       CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END,
+       d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions, d.flags, d.reason, d.ballots,
+       (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags) ORDER BY v.seat)
+        FROM votes v WHERE v.chunk_id = d.chunk_id AND v.item_id = d.item_id)
+FROM decisions d JOIN items i ON i.id = d.item_id LEFT JOIN chunks c ON c.id = d.chunk_id
+WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
+"""
+
+
+def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
+    """Every decision of a job, a chunk after the other. Raises ``NotFound``."""
+    with engine.begin() as connection:
+        if connection.exec_driver_sql("SELECT FROM jobs WHERE id = %s", (job_id,)).first() is None:
+            raise no_job(job_id)
+        streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
+        chunk: tuple[int | None, Plan | None] = (None, None)
+        for row in streaming.exec_driver_sql(_DECIDED, (job_id,)):
+            custom_id, gold, chunk_id, plan, status, answer, agreement, confidence, votes, abstentions = row[:10]
+            flags, reason, ballots, kept = row[10:]
+            if chunk_id is not None and chunk_id != chunk[0]:
+                chunk = (chunk_id, Plan.from_json(plan) if plan is not None else None)
+            yield Decided(
+                custom_id,
+                gold,
+                chunk[1] if chunk_id is not None else None,
+                tuple(Ballot.from_json(b) for b in ballots),
+                tuple(Ballot.from_json(b) for b in kept or ()),
+                Verdict(Status(status), answer, agreement, confidence, votes, abstentions, tuple(flags), reason),
+            )
+
+
+_ITEM = """
+SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, i.chunk_id, j.recipe, j.tier, j.task
+FROM items i JOIN jobs j ON j.id = i.job_id WHERE i.job_id = %s AND i.custom_id = %s
+"""
+
+_CHUNKS = """
+SELECT c.id, c.state, c.plan, c.created_at, c.done_at FROM chunks c
+WHERE c.id IN (SELECT chunk_id FROM attempts WHERE item_id = %(item)s AND chunk_id IS NOT NULL
+               UNION SELECT chunk_id FROM items WHERE id = %(item)s
+               UNION SELECT (decision ->> 'chunk_id')::bigint FROM withdrawn_decisions WHERE item_id = %(item)s)
+ORDER BY c.id
+"""
+
+_WAVES = """
+SELECT chunk_id, wave, seat, deployment, state, tries, rings, takes, created_at, done_at FROM asks
+WHERE chunk_id = ANY(%s) AND %s = ANY(item_ids) ORDER BY chunk_id, wave, seat, id
+"""
+
+_ATTEMPTS = """
+SELECT id, chunk_id, seat, try, purpose, deployment, state AS outcome, status, failure_kind, latency_ms,
+       input_tokens + cached_tokens AS input_tokens, output_tokens + reasoning_tokens AS output_tokens,
+       cost_micro / 1e6::float8 AS cost_usd, text, coalesce(flags, '{}') AS flags, late, started_at, closed_at
+FROM attempts WHERE item_id = %s ORDER BY id
+"""
+
+_VOTES = """
+SELECT chunk_id, seat, attempt_id, answer, failure_kind, tries, flags, reason, cast_at FROM votes
+WHERE chunk_id = ANY(%s) AND item_id = %s ORDER BY chunk_id, seat
+"""
+
+_DECISION = """
+SELECT chunk_id, status, answer, agreement, confidence, votes, abstentions, calls, cost_micro / 1e6::float8 AS cost_usd,
+       latency_ms, flags, reason, ballots, decided_at
+FROM decisions WHERE item_id = %s
+"""
+
+
+def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
+    """One item's whole story: text, plans, waves, attempts, votes, decision, and decisions a retry has withdrawn.
+
+    ``plan`` is that of its latest chunk, None while it waits in the yard. Raises ``NotFound``.
+    """
+    with engine.begin() as connection:
+        item = connection.exec_driver_sql(_ITEM, (job_id, custom_id)).first()
+        if item is None:
+            raise _missing(connection, job_id, custom_id)
+        chunks = _rows(connection, _CHUNKS, {"item": item.id})
+        ids = [chunk["id"] for chunk in chunks]
+        waves = _rows(connection, _WAVES, (ids, item.id))
+        attempts = _rows(connection, _ATTEMPTS, (item.id,))
+        votes = _rows(connection, _VOTES, (ids, item.id))
+        decision = _rows(connection, _DECISION, (item.id,))
+        withdrawn = _rows(
+            connection,
+            "SELECT decision, withdrawn_at FROM withdrawn_decisions WHERE item_id = %s ORDER BY withdrawn_at",
+            (item.id,),
+        )
+    plans = {chunk["id"]: chunk["plan"] for chunk in chunks}
+    for row in (*waves, *votes):
+        seats = plans[row["chunk_id"]]["seats"]
+        row["deployment"], row["role"] = seats[row["seat"]][0], seats[row["seat"]][3]
+    return {
+        "job": job_id,
+        "custom_id": item.custom_id,
+        "n": item.n,
+        "text": item.text,
+        "gold": item.gold,
+        "state": item.state,
+        "tier": item.tier,
+        "recipe": item.recipe,
+        "task": item.task,
+        "plan": _plan(plans.get(item.chunk_id)),
+        "chunks": [{**chunk, "plan": _plan(chunk["plan"])} for chunk in chunks],
+        "waves": waves,
+        "attempts": attempts,
+        "votes": votes,
+        "decision": decision[0] if decision else None,
+        "withdrawn": withdrawn,
+    }
+
+
+def _plan(plan: dict[str, Any] | None) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    names = ("deployment", "family", "quality", "role")
+    return {**plan, "seats": [dict(zip(names, seat, strict=True)) for seat in plan["seats"]]}
+
+
+def _rows(connection: Connection, sql: str, values: Any) -> list[dict[str, Any]]:
+    found = connection.exec_driver_sql(sql, values).mappings()
+    return [{k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in row.items()} for row in found]
+
+
+def _missing(connection: Connection, job_id: str, custom_id: str) -> NotFound:
+    if connection.exec_driver_sql("SELECT FROM jobs WHERE id = %s", (job_id,)).first() is None:
+        return no_job(job_id)
+    some = connection.exec_driver_sql("SELECT custom_id FROM items WHERE job_id = %s ORDER BY n LIMIT 3", (job_id,))
+    return NotFound(
+        f"job {job_id} has no item {custom_id[:100]!r}",
+        hint=f"its first are {', '.join(repr(c) for c in some.scalars())}",
+    )

@@ -1,0 +1,101 @@
+"""What a job will take, before a call is made: calls, tokens, money, and when the fleet's limits let it be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.core import forecast, pricing, prompts
+from app.core.recipe import Recipe
+from app.core.seating import Track, Wanted, serving
+from app.core.task import Task
+from app.core.values import Deployment, Price, TaskKind, Usage
+from app.ledger.door import Row
+
+# Output tokens of one call, few and many: a label; some fields; a text. What is really used stands in the receipts.
+_OUTPUT_TOKENS = {TaskKind.CLASSIFY: (4, 40), TaskKind.EXTRACT: (40, 400), TaskKind.GENERATE: (100, 1000)}
+_THOUGHT_TOKENS = (200, 2000)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Ranges are (low, high): early agreement and short answers to full councils and long ones; retries left out.
+
+    ``finish_s``: seconds by the limits of the whole fleet, all of it healthy and nobody else using it; infinite where
+    it never can. ``unpriced``: deployments without a price in the fleet file, which count as free.
+    """
+
+    items: int
+    calls: tuple[int, int]
+    input_tokens: tuple[int, int]
+    output_tokens: tuple[int, int]
+    cost_usd: tuple[float, float]
+    finish_s: tuple[float, float]
+    deployments: int
+    unpriced: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def calls_an_item(recipe: Recipe) -> tuple[int, int]:
+    """The fewest and the most voices a strategy wants of an item when every call succeeds."""
+    match recipe.strategy:
+        case "majority-vote":
+            return (recipe.council if recipe.full else recipe.quorum), recipe.council
+        case "synthesize-best":
+            return recipe.council + 1, recipe.council + 1
+    return 1, 1
+
+
+def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Iterable[Row]) -> Estimate:
+    """Reads all rows once, holding none. ``able``: the deployments that may serve."""
+    seated = [track.deployment for track in serving([Track(d, pace=1.0) for d in able], wanted)]
+    items, text_tokens = 0, 0
+    for row in rows:
+        items += 1
+        text_tokens += len(row.text.encode()) // 3 + 1
+    places = max(1, (task.prompt or "").count("{text}"))
+    around = pricing.estimate_input_tokens(prompts.ask(task, "", seated[0]).messages)
+    once = items * around + text_tokens * places
+    few, many = calls_an_item(wanted.recipe)
+    out_few, out_many = _OUTPUT_TOKENS[task.kind]
+    thinking = sum(d.reasoning for d in seated) / len(seated)
+    out = (
+        round(items * few * (out_few + thinking * _THOUGHT_TOKENS[0])),
+        round(items * many * (out_many + thinking * _THOUGHT_TOKENS[1])),
+    )
+    inputs = (once * few, once * many)
+    # The cheapest seats at the least, the dearest at the most: an item's calls go to different deployments.
+    cheap, dear = _prices(seated, few, dearest=False), _prices(seated, many, dearest=True)
+    per_call = max(1.0, (inputs[1] + out[1]) / max(1, items * many))
+    per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, items * few))
+    return Estimate(
+        items=items,
+        calls=(items * few, items * many),
+        input_tokens=inputs,
+        output_tokens=out,
+        cost_usd=(_usd(inputs[0], out[0], cheap), _usd(inputs[1], out[1], dear)),
+        finish_s=(
+            forecast.finish_s(seated, items, few, per_call_low),
+            forecast.finish_s(seated, items, _voices_to_find(seated, many), per_call),
+        ),
+        deployments=len(seated),
+        unpriced=sum(d.price == Price() for d in seated),
+    )
+
+
+def _voices_to_find(seated: Sequence[Deployment], many: int) -> int:
+    """No item gets more voices than there are families."""
+    return min(many, len({d.family for d in seated}))
+
+
+def _prices(seated: Sequence[Deployment], count: int, *, dearest: bool) -> Price:
+    """The mean price of the ``count`` cheapest (or dearest) deployments."""
+    ranked = sorted((d.price for d in seated), key=lambda p: p.input_micro + p.output_micro, reverse=dearest)[:count]
+    return Price(sum(p.input_micro for p in ranked) // len(ranked), sum(p.output_micro for p in ranked) // len(ranked))
+
+
+def _usd(input_tokens: int, output_tokens: int, price: Price) -> float:
+    return pricing.cost_micro(Usage(input_tokens=input_tokens, output_tokens=output_tokens), price) / 1e6

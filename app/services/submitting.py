@@ -1,0 +1,301 @@
+"""Submitting: what a job is, whether the fleet can serve it, and its way into the ledger.
+
+``JobSpec`` is the one description of a job, filled from argv by the command line and from JSON by the Celery door.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy import Engine
+
+from app.core import recipe as recipes
+from app.core.errors import InputError, UsageError
+from app.core.recipe import Recipe
+from app.core.seating import Wanted, eligible
+from app.core.task import Task
+from app.core.values import Deployment, TaskKind, Tier
+from app.ledger import door
+from app.ledger.door import NewJob, Row, Stored
+from app.registry.fleet import FleetFile
+from app.services.estimating import Estimate, estimate
+from app.services.intake import BadRow, check_row
+
+MAX_MESSAGE_ITEMS = 50_000
+MAX_MESSAGE_BYTES = 20_000_000
+_MAX_SCHEMA_BYTES = 100_000
+_SCHEMA_TYPES = ("object", "array", "string", "boolean", "number", "integer", "null")
+
+_Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
+
+
+class JobSpec(BaseModel):
+    """What a producer wants of a job, beside its items. Strict: no unknown field, no number given as a string."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    task: Literal["classify", "extract", "generate"]
+    labels: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=1000)
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    """JSON Schema; ``app.core.schema`` says which part of it is checked."""
+    prompt: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    """Replaces the standing instruction. Where it holds ``{text}``, the item's text is put there."""
+    strategy: Annotated[str, Field(max_length=200)] | None = None
+    """A recipe. Left out: ``majority-vote`` for classify, ``single-query`` for the others."""
+    council: Annotated[int, Field(ge=1, le=recipes.MAX_COUNCIL)] | None = None
+    full_council: bool = False
+    tier: Literal["cheap", "standard", "complex", "private"] = "cheap"
+    team: _Tag = "default"
+    use_case: _Tag = "default"
+    deadline_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] = 86_400.0
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.task == "classify":
+            if len(self.labels) < 2:
+                raise ValueError("classify needs at least two labels")
+            twice = [label for label, count in Counter(self.labels).items() if count > 1]
+            if twice:
+                raise ValueError(f"the label {twice[0]!r} is given twice")
+            if any(label != label.strip() or not label.isprintable() for label in self.labels):
+                raise ValueError("a label is one line of printable characters, without blanks at its ends")
+        elif self.labels:
+            raise ValueError(f"labels are for classify, not for {self.task}")
+        if self.schema_ is not None:
+            if self.task != "extract":
+                raise ValueError(f"a schema is for extract, not for {self.task}")
+            _check_schema(self.schema_)
+        if self.prompt is not None and not _storable(self.prompt):
+            raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        """Raises ``RecipeError``."""
+        default = "majority-vote" if self.task == "classify" else "single-query"
+        return recipes.parse(self.strategy or default, self.council, True if self.full_council else None)
+
+    @property
+    def wanted(self) -> Wanted:
+        needs = frozenset({"json"}) if self.task == "extract" and self.schema_ is not None else frozenset[str]()
+        return Wanted(Tier(self.tier), self.recipe, needs)
+
+    @property
+    def task_of_items(self) -> Task:
+        return Task(TaskKind(self.task), tuple(self.labels), self.schema_, self.prompt)
+
+
+class Item(BaseModel):
+    """One item of a message. ``custom_id`` left out: its number, from 1."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    text: str
+    custom_id: str | None = None
+    gold: str | None = None
+
+
+class SubmitMessage(JobSpec):
+    """The keyword arguments of ``switchyard.submit``: a job's description and its items, 20 MB of text at most."""
+
+    items: list[Item] = Field(min_length=1, max_length=MAX_MESSAGE_ITEMS)
+
+    @model_validator(mode="after")
+    def _small_enough(self) -> Self:
+        if sum(len(item.text) for item in self.items) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"the items hold more than {MAX_MESSAGE_BYTES // 1_000_000} MB of text")
+        return self
+
+    def rows(self) -> Iterator[Row]:
+        for number, item in enumerate(self.items, 1):
+            custom_id = item.custom_id if item.custom_id is not None else str(number)
+            try:
+                check_row(custom_id, item.text, item.gold, self.labels)
+            except BadRow as reason:
+                raise InputError(f"item {number}: {reason}") from None
+            yield Row(number, custom_id, item.text, item.gold)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    engine: Engine
+    fleet: FleetFile
+
+    def submit(self, spec: JobSpec, rows: Iterable[Row], skip_duplicates: Callable[[], None] | None = None) -> Stored:
+        """Check the job against the fleet, then store it: all of it or nothing.
+
+        Raises ``UsageError`` (``RecipeError``, ``InputError``, ``Conflict``) with nothing stored.
+        """
+        self.check(spec)
+        job = NewJob(
+            id=new_job_id(),
+            team=spec.team,
+            use_case=spec.use_case,
+            tier=spec.tier,
+            recipe=str(spec.recipe),
+            task=spec.task_of_items,
+            priority=spec.priority,
+            deadline_s=spec.deadline_s,
+            max_cost_micro=None if spec.max_cost_usd is None else round(spec.max_cost_usd * 1_000_000),
+            idempotency_key=spec.idempotency_key,
+        )
+        return door.store_job(self.engine, job, rows, skip_duplicates)
+
+    def submit_message(self, kwargs: dict[str, Any]) -> str:
+        """A job from another service; returns its id. Raises ``UsageError`` in one line for whatever is wrong."""
+        message = message_of(kwargs)
+        return self.submit(message, message.rows()).job_id
+
+    def check(self, spec: JobSpec) -> list[Deployment]:
+        """The deployments of the fleet file that may serve the job. Raises ``UsageError`` where they cannot."""
+        return able(self.fleet.current().deployments, spec.wanted)
+
+    def estimate(self, spec: JobSpec, rows: Iterable[Row]) -> Estimate:
+        return estimate(self.check(spec), spec.wanted, spec.task_of_items, rows)
+
+
+def new_job_id() -> str:
+    """``job-`` and ten letters or digits: 50 random bits, short enough to be typed."""
+    return "job-" + base64.b32encode(os.urandom(7)).decode().lower()[:10]
+
+
+def spec_of(fields: dict[str, Any]) -> JobSpec:
+    """``JobSpec`` from fields by their names. Raises ``UsageError`` that names the first wrong one."""
+    try:
+        return JobSpec.model_validate(fields)
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from None
+
+
+def message_of(kwargs: Any) -> SubmitMessage:
+    """The message of another service, checked but for its rows. Raises ``UsageError``, never anything else."""
+    try:
+        return SubmitMessage.model_validate(kwargs)
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from None
+
+
+def able(deployments: Iterable[Deployment], wanted: Wanted) -> list[Deployment]:
+    """Those that may serve. Raises ``UsageError`` that names the constraint which leaves none, or too few voices."""
+    refused: Counter[str] = Counter()
+    serving: list[Deployment] = []
+    for deployment in deployments:
+        why = eligible(deployment, wanted)
+        if why is None:
+            serving.append(deployment)
+        else:
+            refused[why] += 1
+    if not serving:
+        # Constraints are looked at in one order, so the one met last is the one that took the last deployment out.
+        last = next((why for why in ("context", "capabilities", "privacy", "tier") if refused[why]), "fleet")
+        raise UsageError(f"no deployment of the fleet may serve this job: {_emptied_by(last, wanted)}")
+    families = len({d.family for d in serving})
+    if wanted.recipe.strategy == "majority-vote" and families < wanted.recipe.quorum:
+        raise UsageError(
+            f"a quorum of {wanted.recipe.quorum} needs as many model families, and the fleet has {families} "
+            f"for tier {wanted.tier.value}",
+            hint="the same family at two vendors is one voice; choose a smaller --council, or single-query",
+        )
+    return serving
+
+
+def _emptied_by(constraint: str, wanted: Wanted) -> str:
+    match constraint:
+        case "privacy":
+            return "privacy: tier private takes local deployments only, and none is marked local = true"
+        case "tier":
+            return f"tier: none is {wanted.tier.value} or above"
+        case "capabilities":
+            return f"capabilities: none of the right tier can {', '.join(sorted(wanted.needs))}"
+        case "context":
+            return f"context: none has a window of {wanted.min_context} tokens"
+    return "the fleet file names no model"
+
+
+def _check_schema(schema: dict[str, Any]) -> None:
+    """Raises ``ValueError`` for what is no JSON Schema in the part that is checked, or cannot be stored."""
+    try:
+        size = len(orjson.dumps(schema))
+    except (TypeError, RecursionError) as error:  # JSONEncodeError is a TypeError
+        raise ValueError(f"the schema cannot be written as JSON: {str(error)[:100]}") from None
+    if size > _MAX_SCHEMA_BYTES:
+        raise ValueError(f"the schema is larger than {_MAX_SCHEMA_BYTES // 1000} kB")
+    _check_storable(schema, "schema")
+    _check_node(schema, "schema")
+
+
+def _check_storable(value: Any, path: str) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{path} holds a NUL character")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{path} holds a number that is none")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_storable(key, path)
+            _check_storable(inner, path)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_storable(inner, path)
+
+
+def _check_node(node: Any, path: str) -> None:
+    if isinstance(node, bool):
+        return
+    if not isinstance(node, dict):
+        raise ValueError(f"{path} must be an object")
+    kinds = node.get("type", [])
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        if kind not in _SCHEMA_TYPES:
+            near = difflib.get_close_matches(str(kind), _SCHEMA_TYPES, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_SCHEMA_TYPES)}"
+            raise ValueError(f"{path}.type: there is no type {str(kind)[:40]!r}; {meant}")
+    required = node.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise ValueError(f"{path}.required must be a list of names")
+    if not isinstance(node.get("enum", []), list):
+        raise ValueError(f"{path}.enum must be a list")
+    properties = node.get("properties", {})
+    if not isinstance(properties, dict):
+        raise ValueError(f"{path}.properties must be an object")
+    for name, inner in properties.items():
+        _check_node(inner, f"{path}.properties.{name[:40]}")
+    for key in ("items", "additionalProperties"):
+        if key in node:
+            _check_node(node[key], f"{path}.{key}")
+
+
+def _storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem in one line, values left out: they may be anybody's data, of any size."""
+    problems = error.errors(include_url=False, include_input=False)
+    first = problems[0]
+    path = [str(part)[:40] for part in first["loc"]]
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
+    if first["type"] == "extra_forbidden":
+        known = Item.model_fields if "items" in path else SubmitMessage.model_fields
+        near = difflib.get_close_matches(path[-1], [field.alias or name for name, field in known.items()], n=1)
+        message = "there is no such field" + (f"; did you mean {near[0]!r}?" if near else "")
+    where = f"{'.'.join(path)!r}: " if path else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return " ".join(f"{where}{message}{more}".split())
