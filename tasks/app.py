@@ -57,7 +57,7 @@ def connect(settings: Settings) -> Celery:
         result_backend_thread_safe=True,
         worker_prefetch_multiplier=1,
         worker_deduplicate_successful_tasks=False,  # it may skip counting a chord's header
-        worker_send_task_events=True,
+        worker_send_task_events=False,  # Flower switches events on where it runs; they cost a worker a tenth
         worker_enable_remote_control=True,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

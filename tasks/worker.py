@@ -57,7 +57,6 @@ def flower(settings: Settings, password: str) -> None:
     os.environ["FLOWER_ADDRESS"] = settings.flower_address
     os.environ["FLOWER_PORT"] = str(settings.flower_port)
     os.environ["FLOWER_MAX_TASKS"] = "5000"
-    os.environ["FLOWER_ENABLE_EVENTS"] = "False"
     app.start(argv=["flower", "--logging=warning"])
 
 
@@ -68,7 +67,7 @@ def _run(settings: Settings, queues: Sequence[str], threads: int, name: str, on_
         worker_ready.connect(lambda **_: on_ready(process.yard.worker), weak=False)
     worker = app.Worker(
         hostname=f"{name}@%h", pool="threads", concurrency=threads, queues=list(queues), loglevel="WARNING",
-        without_mingle=True, without_gossip=True, task_events=True, quiet=True,
+        without_mingle=True, without_gossip=True, quiet=True,
     )  # fmt: skip
     worker.start()
     return int(worker.exitcode or 0)
