@@ -24,13 +24,13 @@ _REASONING_TOKENS = 2048
 
 def ask(task: Task, text: str, deployment: Deployment, *, restated: bool = False) -> Request:
     """The question for one item. ``restated``: the answer before could not be read; say the contract again."""
-    instruction = _instruction(task)
-    if restated:
-        instruction += "\n\nAn earlier answer could not be read. " + _contract(task)
+    again = f"An earlier answer could not be read. {_contract(task)}".strip() if restated else ""
     messages: tuple[Message, ...]
     if task.prompt is not None and "{text}" in task.prompt:
-        messages = (Message("user", f"{task.prompt.replace('{text}', text)}\n\n{_contract(task)}".strip()),)
-    elif instruction.strip():
+        # Joined, not stripped: the text may stand at an end of the prompt, and its own blanks are the item's.
+        parts = (task.prompt.replace("{text}", text), _choices(task), _contract(task), again)
+        messages = (Message("user", "\n\n".join(part for part in parts if part)),)
+    elif instruction := "\n\n".join(part for part in (_instruction(task), again) if part.strip()):
         messages = (Message("system", instruction), Message("user", text))
     else:
         messages = (Message("user", text),)
@@ -78,15 +78,23 @@ def _room(deployment: Deployment, answer_tokens: int) -> int:
 def _instruction(task: Task) -> str:
     match task.kind:
         case TaskKind.CLASSIFY:
-            labels = "\n".join(f"- {label}" for label in task.labels)
             asked = task.prompt or "Decide which one of the labels fits the item best."
-            return f"{asked}\n\nLabels:\n{labels}\n\n{_contract(task)} {_ITEM_IS_DATA}"
         case TaskKind.EXTRACT:
-            schema = f"\n\nJSON Schema:\n{json.dumps(task.schema, ensure_ascii=False)}" if task.schema else ""
             asked = task.prompt or "Extract the requested fields from the item."
-            return f"{asked}{schema}\n\n{_contract(task)} {_ITEM_IS_DATA}"
         case TaskKind.GENERATE:
             return task.prompt or ""
+    return "\n\n".join(part for part in (asked, _choices(task), f"{_contract(task)} {_ITEM_IS_DATA}") if part)
+
+
+def _choices(task: Task) -> str:
+    """What the answer is chosen from, or shaped after."""
+    match task.kind:
+        case TaskKind.CLASSIFY:
+            return "Labels:\n" + "\n".join(f"- {label}" for label in task.labels)
+        case TaskKind.EXTRACT:
+            return f"JSON Schema:\n{json.dumps(task.schema, ensure_ascii=False)}" if task.schema else ""
+        case TaskKind.GENERATE:
+            return ""
 
 
 def _contract(task: Task) -> str:

@@ -119,7 +119,7 @@ def seat_chunk(
     if not first or any(t.free_in_s() > horizon_s for t in first):
         return None
     size = min([chunk_size, available, *(_fits(t, horizon_s) for t in first)])
-    others = [t for t in ordered if t not in first]
+    others = _bench([t for t in ordered if t not in first], wanted.recipe, size)
     voices = [*first, *others][: wanted.recipe.attempts]
     seats = [seat(t.deployment) for t in voices]
     if wanted.recipe.strategy == "synthesize-best":
@@ -164,6 +164,13 @@ def _fits(track: Track, horizon_s: float) -> int:
     return max(1, int(min(allowed, track.speed * horizon_s)))
 
 
+def _bench(others: list[Track], recipe: Recipe, size: int) -> list[Track]:
+    """The bench, first those that soonest have answered what is expected to come back: a slow seat would hold it up."""
+    if recipe.strategy == "ranked-fallback":
+        return others
+    return sorted(others, key=_by_free(others, size * BENCH_LOAD))
+
+
 def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) -> None:
     for track in first:
         track.take(size)
@@ -185,7 +192,7 @@ def _by_rank(track: Track) -> tuple[float, str]:
     return seat(track.deployment).rank
 
 
-def _by_free(tracks: Sequence[Track]) -> Callable[[Track], tuple[float, float, str]]:
+def _by_free(tracks: Sequence[Track], calls: float = 0.0) -> Callable[[Track], tuple[float, float, str]]:
     dearest = max((t.cost_micro for t in tracks), default=0.0) or 1.0
     slowest = max((t.latency_ms for t in tracks), default=0.0) or 1.0
 
@@ -195,6 +202,6 @@ def _by_free(tracks: Sequence[Track]) -> Callable[[Track], tuple[float, float, s
             - COST_WEIGHT * track.cost_micro / dearest
             - LATENCY_WEIGHT * track.latency_ms / slowest
         )
-        return (round(track.free_in_s(), 1), -score, track.deployment.name)
+        return (round(track.free_in_s(calls), 1), -score, track.deployment.name)
 
     return key
