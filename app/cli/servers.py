@@ -9,6 +9,7 @@ from app.core.errors import ServiceMissing, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from app.embedded.state import Urls
     from app.registry.fleet import FleetFile
     from app.settings import Settings
 
@@ -23,11 +24,14 @@ def load() -> Settings:
 def settings(*, database: bool = True, redis: bool = True) -> Settings:
     """The environment, with the embedded servers of the home where a URL is not set.
 
+    A command that asks for Postgres alone finds the ledger of a yard that is down, too: see ``_at_rest``.
     Raises ``ServiceMissing`` where one of those asked for is neither set nor running.
     """
     found = load()
     if found.database_url is None or found.redis_url is None:
         found = _with_embedded(found)
+    if database and not redis and found.database_url is None:
+        found = _at_rest(found)
     if (database and found.database_url is None) or (redis and found.redis_url is None):
         raise ServiceMissing(
             "no yard is running here: start one with `switchyard up`",
@@ -36,12 +40,23 @@ def settings(*, database: bool = True, redis: bool = True) -> Settings:
     return found
 
 
+def _at_rest(found: Settings) -> Settings:
+    """The ledger in the home of a yard that is down: its Postgres runs until this process ends."""
+    from app.embedded import Embedded
+
+    if not (found.home / "postgres").is_dir():
+        return found
+    return _with(found, Embedded(found.home, redis=False).start())
+
+
 def _with_embedded(found: Settings) -> Settings:
     from app.embedded import Embedded
 
     urls = Embedded.find(found.home)
-    if urls is None:
-        return found
+    return found if urls is None else _with(found, urls)
+
+
+def _with(found: Settings, urls: Urls) -> Settings:
     given = {"database_url": urls.database_url, "redis_url": urls.redis_url}
     lacking = {name: url for name, url in given.items() if url is not None and getattr(found, name) is None}
     # Through the constructor, not model_copy: the URLs are to be checked and masked like any other.
