@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,11 @@ def throughput(items: int, chunk_size: int) -> dict[str, Any]:
             "job-bench", "bench", "throughput", "cheap", str(recipes.parse("majority-vote(full=true)")),
             Task(TaskKind.CLASSIFY, ("OK", "other")), 0, 3600.0, None, None,
         )  # fmt: skip
-        before = _cpu(up.pid)
+        before = _cpu(home)
         door.store_job(engine, job, (Row(n, f"item-{n}", f"classify: {n:08d}{'x' * 290}") for n in range(1, items + 1)))
         started = _await(lambda: _count(engine, "SELECT count(*) FROM attempts WHERE purpose = 'vote'") > 0, 30)
         ended = _await(lambda: _count(engine, "SELECT count(*) FROM jobs WHERE state = 'done'") == 1, 600)
-        used = {name: spent - before.get(name, 0.0) for name, spent in _cpu(up.pid).items()}
+        used = {name: spent - before.get(name, 0.0) for name, spent in _cpu(home).items()}
         calls = _count(engine, "SELECT count(*) FROM attempts WHERE state = 'answered' AND purpose = 'vote'")
         engine.dispose()
     finally:
@@ -189,22 +189,16 @@ def _count(engine: Engine, sql: str) -> int:
         return int(connection.exec_driver_sql(sql).scalar_one())
 
 
-def _cpu(root: int) -> dict[str, float]:
-    """CPU seconds so far of the yard's processes and nginx, by kind."""
+def _cpu(home: Path) -> dict[str, float]:
+    """CPU seconds so far of the yard's processes and of nginx, by name."""
+    names = {pid: name for name, pid in json.loads((home / "up.json").read_text())["processes"].items()}
     spent: dict[str, float] = defaultdict(float)
-    family = psutil.Process(root).children(recursive=True)
-    family += [p for p in psutil.process_iter() if p.name() in ("nginx", "postgres", "redis-server")]
-    seen: set[int] = set()
-    for process in family:
-        if process.pid in seen:
-            continue
-        seen.add(process.pid)
-        try:
-            times = process.cpu_times()
-            name = process.name()
-        except psutil.NoSuchProcess:
-            continue
-        spent["workers, control, beat" if name.startswith("python") else name] += times.user + times.system
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            name = names.get(process.pid, process.name())
+            if name in ("nginx", "postgres", "redis-server") or process.pid in names:
+                times = process.cpu_times()
+                spent[name] += times.user + times.system
     return dict(spent)
 
 

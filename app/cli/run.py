@@ -87,7 +87,7 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
             slow = supervisor.wait_ready(_READY_S)
             if slow and not supervisor.stopping:
                 raise ServiceMissing(f"not ready after {_READY_S:.0f} s: {', '.join(slow)}", hint=f"see {logs_in}")
-            _record(home)
+            _record(home, {child.name: child.pid for child in supervisor.children.values()})
             _ring_health(settings)
             _announce(settings, home, len(supervisor.children), with_flower)
             supervisor.watch()
@@ -165,8 +165,9 @@ def flower_password(home: Path) -> str:
     return path.read_text().strip()
 
 
-def _record(home: Path) -> None:
-    state = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+def _record(home: Path, processes: dict[str, int]) -> None:
+    """What ``down`` and people with ``top`` want to know. Processes started again later have other numbers."""
+    state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "processes": processes}
     (home / "up.json").write_text(json.dumps(state))
 
 
