@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import os
-import selectors
 import shutil
 import signal
 import socket
@@ -45,6 +44,7 @@ LABELS = ("billing", "delivery", "returns", "technical", "account", "other")
 _READY_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.2
+_ROLES = {"control": ("worker", "--control"), "ledger": ("worker", "--ledger"), "beat": ("beat",)}
 
 Provider = dict[str, Any]
 
@@ -99,7 +99,7 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
 
 @dataclass(slots=True)
 class Child:
-    """One process of the yard. ``role`` as ``bench.process`` takes it."""
+    """One process of the yard. ``role``: control, ledger, beat, or the providers it serves, with commas between."""
 
     name: str
     role: str
@@ -109,6 +109,11 @@ class Child:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def is_node(self, node: str) -> bool:
+        """Is this Celery's name for it? Those that serve providers have their pid in it."""
+        stem = node.partition("@")[0]
+        return stem == self.role if self.role in _ROLES else stem.endswith(f"-{self.pid}")
 
 
 class Rig:
@@ -246,9 +251,9 @@ class Rig:
     def start(self, name: str, role: str) -> Child:
         with (self.home / "logs" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.process", role],
+                [sys.executable, "-m", "app.cli", *_ROLES.get(role, ("worker", "--providers", role))],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
                 cwd=ROOT,
                 env=self.environment(),
@@ -257,23 +262,21 @@ class Rig:
         child = self.children[name] = Child(name, role, process, time.time())
         return child
 
-    def wait_ready(self, names: Iterable[str] | None = None) -> None:
-        """Until these processes (all of them, if none is named) take messages. Raises ``TimeoutError``."""
+    def wait_ready(self) -> None:
+        """Until every worker answers to its name (a beat has none). Raises ``TimeoutError`` with their logs."""
+        missing = {name: child for name, child in self.children.items() if child.role != "beat"}
         until = time.monotonic() + _READY_S
-        for name in list(self.children) if names is None else names:
-            child = self.children[name]
-            assert child.process.stdout is not None
-            with selectors.DefaultSelector() as selector:
-                selector.register(child.process.stdout, selectors.EVENT_READ)
-                said = selector.select(max(0.0, until - time.monotonic()))
-            if not said or not child.process.stdout.readline():
-                raise TimeoutError(f"{name} is not ready:\n{self.logs()}")
+        while missing:
+            nodes = {node for reply in self.celery.control.ping(timeout=0.5) or [] for node in reply}
+            missing = {name: child for name, child in missing.items() if not any(map(child.is_node, nodes))}
+            if time.monotonic() > until:
+                raise TimeoutError(f"not ready: {', '.join(missing)}\n{self.logs()}")
 
     def kill(self, name: str) -> Child:
         """SIGKILL; returns when the process is gone. ``restart`` brings another in its place."""
         child = self.children[name]
         child.process.kill()
-        self._reap(child)
+        child.process.wait()
         return child
 
     def restart(self, name: str) -> Child:
@@ -288,14 +291,8 @@ class Rig:
                 child.process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 child.process.kill()
-            self._reap(child)
+            child.process.wait()
         self.children.clear()
-
-    @staticmethod
-    def _reap(child: Child) -> None:
-        child.process.wait()
-        if child.process.stdout is not None:
-            child.process.stdout.close()
 
     def alive(self, name: str) -> bool:
         return self.children[name].process.poll() is None
