@@ -25,6 +25,10 @@ from app.core.values import FailureKind
 _VENDOR_WIDE = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.CONTENT_FILTER})
 
 
+# Reasons to close a plan that are not the council's own.
+_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled")
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """So many voices ought to be on the table. A call is kept back for each that may be wanted ``later``."""
@@ -199,15 +203,15 @@ class Table:
     def no_verdict(self, reason: str | None = None, *, exhausted: bool = False) -> Verdict:
         """Undecided, or failed where a vendor refused the request itself. The reason names what stood in the way.
 
-        The deadline is named only where it stood in the way: the plan is the whole chunk's, and may be closed for
-        another item after this one has used up what it had.
+        What closed the plan is named only where it stood in the way: the plan is the whole chunk's, and may be
+        closed for another item after this one has used up what it had.
         """
         status = Status.FAILED if self._rejected() else Status.UNDECIDED
         kinds = sorted({b.failure.value for b in self.ballots if b.failure is not None})
         if self._rejected():
             reason = "invalid_request"
-        elif self.plan.closed == "overdue" and not exhausted and self._budget_left() >= 1:
-            reason = "overdue"
+        elif self.plan.closed in _STOPPED_FROM_OUTSIDE and not exhausted and self._budget_left() >= 1:
+            reason = self.plan.closed
         elif reason is None:
             reason = "abstained" if self._abstentions() and not kinds else "no_answer"
         if kinds and reason not in kinds:

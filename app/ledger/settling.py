@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import Plan
+from app.core.task import Task
 from app.core.values import FailureKind, Tier
 
 
@@ -21,8 +22,10 @@ class OpenChunk:
 
     id: int
     job_id: str
+    parked: bool
     job_state: str
     tier: Tier
+    task: Task
     plan: Plan
     left_s: float
     next_wave: int
@@ -39,7 +42,7 @@ class RungAsk:
 
 
 _LOCK_CHUNK = """
-SELECT c.job_id, j.state, j.tier, c.plan, c.item_ids,
+SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, c.plan, c.item_ids,
        extract(epoch FROM j.deadline_at - clock_timestamp())::float8
 FROM chunks c JOIN jobs j ON j.id = c.job_id
 WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
@@ -77,12 +80,21 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
         if row is None:
             yield None
             return
-        job_id, job_state, tier, plan, item_ids, left_s = row
+        job_id, parked, job_state, tier, task, plan, item_ids, left_s = row
         tables, wave = _tables(connection, chunk_id, item_ids)
-        yield (
-            connection,
-            OpenChunk(chunk_id, job_id, job_state, Tier(tier), Plan.from_json(plan), left_s, wave + 1, tables),
+        chunk = OpenChunk(
+            id=chunk_id,
+            job_id=job_id,
+            parked=parked,
+            job_state=job_state,
+            tier=Tier(tier),
+            task=Task.from_json(task),
+            plan=Plan.from_json(plan),
+            left_s=left_s,
+            next_wave=wave + 1,
+            tables=tables,
         )
+        yield connection, chunk
 
 
 def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple[dict[int, tuple[Ballot, ...]], int]:
@@ -91,21 +103,21 @@ def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple
         (item_ids, chunk_id),
     ).scalars()
     tables: dict[int, list[Ballot]] = {item_id: [] for item_id in planned}
+    # Asks before votes: an ask that ends between the two looks is seen with its votes, never without both.
+    asks = connection.exec_driver_sql(
+        "SELECT wave, seat, state, tries, item_ids FROM asks WHERE chunk_id = %s", (chunk_id,)
+    ).all()
     answered: set[tuple[int, int]] = set()
     for item_id, ballot in votes_of(connection, chunk_id):
         if item_id in tables:
             tables[item_id].append(ballot)
             answered.add((item_id, ballot.seat))
-    wave = 0
-    asks = connection.exec_driver_sql(
-        "SELECT wave, seat, state, tries, item_ids FROM asks WHERE chunk_id = %s", (chunk_id,)
-    )
-    for number, seat, state, tries, asked in asks:
-        wave = max(wave, number)
+    for _, seat, state, tries, asked in asks:
         if state != "done":
             for item_id in asked:
                 if item_id in tables and (item_id, seat) not in answered:
                     tables[item_id].append(Ballot(seat, open=True, tries=tries))
+    wave = max((number for number, *_ in asks), default=0)
     return {item_id: tuple(ballots) for item_id, ballots in tables.items()}, wave
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from app.core.ballots import Verdict
+from app.core.recipe import Recipe
 from app.core.seating import Chunk, Track, Wanted, seat_chunk
 from app.core.strategies import decide
-from app.core.values import TaskKind
+from app.core.task import Task
+from app.core.values import TaskKind, Tier
 from app.ledger import yard
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
@@ -64,7 +66,7 @@ class Dispatcher:
     def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         return seat_chunk(
             tracks,
-            wanted(job),
+            wanted(job.tier, job.recipe, job.task),
             available=available,
             chunk_size=self.chunk_size,
             horizon_s=self.horizon_s,
@@ -72,9 +74,9 @@ class Dispatcher:
         )
 
 
-def wanted(job: WaitingJob) -> Wanted:
-    needs = frozenset({"json"}) if job.task.kind is TaskKind.EXTRACT and job.task.schema is not None else frozenset()
-    return Wanted(job.tier, job.recipe, needs)
+def wanted(tier: Tier, recipe: Recipe, task: Task) -> Wanted:
+    needs = frozenset({"json"}) if task.kind is TaskKind.EXTRACT and task.schema is not None else frozenset()
+    return Wanted(tier, recipe, needs)
 
 
 def _turn(job: WaitingJob, jobs: list[WaitingJob], load: Counter[str]) -> tuple[int, int, int]:

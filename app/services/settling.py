@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ask, Ballot, Verdict
-from app.core.plan import Plan
-from app.core.seating import Track, Wanted, further_seats
+from app.core.plan import Plan, Seat
+from app.core.seating import Track, further_seats
 from app.core.strategies import decide
 from app.core.values import FailureKind
 from app.ledger import settling as ledger
 from app.ledger.settling import OpenChunk, RungAsk
-from app.services.dispatching import RING_PATIENCE_S
-from app.services.fleetview import FleetView
+from app.services.dispatching import RING_PATIENCE_S, wanted
+from app.services.fleetview import FleetView, Seen
 
-# A chunk that finds nobody to ask looks again after this long, or when its deadline comes.
-_PARK_S = 10.0
+# A chunk that finds nobody to ask looks again within these bounds, or when its deadline comes.
+_PARK_LEAST_S, _PARK_MOST_S = 5.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +77,63 @@ class Settler:
             ledger.write_plan(connection, chunk.id, plan)
         if verdicts:
             ledger.write_decisions(connection, chunk, verdicts)
-        self._leave(connection, chunk, plan, open_items, wave)
+        self._leave(connection, chunk, open_items, wave)
         return Settled(tuple(wave), len(verdicts), finished=not open_items)
 
     def _leave(
-        self, connection: Connection, chunk: OpenChunk, plan: Plan, open_items: dict[int, tuple[Ballot, ...]],
-        wave: list[RungAsk],
-    ) -> None:  # fmt: skip
+        self, connection: Connection, chunk: OpenChunk, open_items: dict[int, tuple[Ballot, ...]], wave: list[RungAsk]
+    ) -> None:
         """Note in which state the chunk is left: done, on its tracks, or parked because nothing of it moves."""
         if not open_items:
             ledger.finish_chunk(connection, chunk.id)
         elif wave or any(b.open for ballots in open_items.values() for b in ballots):
             ledger.unpark(connection, chunk.id)
         else:
-            ledger.park(connection, chunk.id, max(0.1, min(_PARK_S, chunk.left_s)))
+            ledger.park(connection, chunk.id, max(0.1, min(self._pause_s(), chunk.left_s)))
+
+    def _pause_s(self) -> float:
+        """Until somebody may be free again: the first gate or breaker to open."""
+        now_ms = self.view.gates.now_ms()
+        waits = [
+            max([usage.ready_s for usage in seen.usage] + [(seen.breaker.until_ms - now_ms) / 1000])
+            for seen in self.view.look()
+        ]
+        return min(max(min(waits, default=0.0), _PARK_LEAST_S), _PARK_MOST_S)
 
     def _longer(
         self, chunk: OpenChunk, plan: Plan, tables: dict[int, tuple[Ballot, ...]], stuck: list[int]
     ) -> Plan | None:
         """A longer bench for the items that are stuck, or a plan that is closed; None: wait."""
-        if plan.closed is not None:
+        if plan.closed is not None or not tables:
             return None
-        if tables and chunk.job_state == "cancelled":
+        if chunk.job_state == "cancelled":
             return plan.ended("cancelled")
-        if tables and chunk.left_s <= 0 and stuck:
-            return plan.ended("overdue")
         if not stuck:
             return None
+        if chunk.left_s <= 0:
+            return plan.ended("overdue")
         # What our own budget refused it will refuse again.
         if any(b.failure is FailureKind.BUDGET for item_id in stuck for b in tables[item_id]):
             return plan.ended("budget")
-        wanted = Wanted(chunk.tier, plan.recipe)
         everyone = self.view.look()
-        tracks = [Track(seen.deployment, pace=1.0) for seen in everyone if seen.usable]
-        used = frozenset(plan.seats[b.seat].deployment for ballots in tables.values() for b in ballots if b.tries)
-        seats = further_seats(tracks, wanted, plan, used)
-        if seats and any(decide(plan.extended(seats), tables[item_id]) for item_id in stuck):
+        # Whoever has just refused a seat is not seated again in the same breath, but when the chunk has been parked.
+        seated = frozenset() if chunk.parked and plan == chunk.plan else frozenset(s.deployment for s in plan.seats)
+        seats = self._bench(chunk, plan, tables, [s for s in everyone if s.usable], seated)
+        if _would_ask(plan.extended(seats), tables, stuck):
             return plan.extended(seats)
-        hopeful = [Track(s.deployment, pace=1.0) for s in everyone if s.health is None or s.health.state != "out"]
-        return None if further_seats(hopeful, wanted, plan, used) else plan.ended("nobody_left")
+        hopeful = [s for s in everyone if s.health is None or s.health.state != "out"]
+        seats = self._bench(chunk, plan, tables, hopeful, frozenset())
+        return None if _would_ask(plan.extended(seats), tables, stuck) else plan.ended("nobody_left")
+
+    @staticmethod
+    def _bench(
+        chunk: OpenChunk, plan: Plan, tables: dict[int, tuple[Ballot, ...]], seen: list[Seen], seated: frozenset[str]
+    ) -> tuple[Seat, ...]:
+        """Seats for those who were not called for this chunk yet, and are not among the ``seated``."""
+        called = frozenset(plan.seats[b.seat].deployment for ballots in tables.values() for b in ballots if b.tries)
+        tracks = [Track(s.deployment, pace=1.0) for s in seen]
+        return further_seats(tracks, wanted(chunk.tier, plan.recipe, chunk.task), plan, called | seated)
+
+
+def _would_ask(plan: Plan, tables: dict[int, tuple[Ballot, ...]], stuck: list[int]) -> bool:
+    return any(decide(plan, tables[item_id]) for item_id in stuck)
