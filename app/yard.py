@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine
 from app.core.errors import ServiceMissing, UsageError
 from app.gates.breaker import Breaker
 from app.gates.limits import Gates
+from app.gates.memory import Memory
 from app.gates.pulse import Pulses
 from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
@@ -121,7 +122,7 @@ class Yard:
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.engine, self.spill)
+        return Sweeper(self.engine, self.spill, Memory(self.redis))
 
     @cached_property
     def monitor(self) -> Monitor:

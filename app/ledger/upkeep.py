@@ -43,7 +43,7 @@ SELECT count(*) FROM lost
 
 _RING_AGAIN = """
 UPDATE asks SET rings = rings + 1, lease_until = clock_timestamp() + %s * interval '1 second'
-WHERE state = 'sent' AND lease_until < clock_timestamp()
+WHERE state = 'sent' AND (lease_until < clock_timestamp() OR %s)
 RETURNING id, chunk_id, provider
 """
 
@@ -76,14 +76,17 @@ WHERE state = 'open' AND item_id IS NULL AND started_at < clock_timestamp() - in
 """
 
 
-def sweep(engine: Engine, ring_patience_s: float) -> Swept:
-    """Find everything that stands still and say which bells to ring."""
+def sweep(engine: Engine, ring_patience_s: float, *, every_bell: bool = False) -> Swept:
+    """Find everything that stands still and say which bells to ring.
+
+    ``every_bell``: the queues are known to be lost, so that no bell is waited for.
+    """
     with engine.begin() as connection:
         ambiguous = connection.exec_driver_sql(_EXPIRE).scalar_one()
         connection.exec_driver_sql(_OVERDUE)
         connection.exec_driver_sql(_STALE_PINGS)
     with engine.begin() as connection:
-        rung = tuple(RungAsk(*row) for row in connection.exec_driver_sql(_RING_AGAIN, (ring_patience_s,)))
+        rung = tuple(RungAsk(*row) for row in connection.exec_driver_sql(_RING_AGAIN, (ring_patience_s, every_bell)))
         chunks = tuple(connection.exec_driver_sql(_RESTLESS).scalars())
         jobs = tuple(connection.exec_driver_sql("SELECT id FROM jobs WHERE state IN ('running', 'paused')").scalars())
     return Swept(rung, chunks, jobs, ambiguous)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
+from app.gates.memory import Memory
 from app.gates.spill import Spill
 from app.ledger import journal, settling, upkeep
 from app.ledger.upkeep import Swept
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 class Sweeper:
     engine: Engine
     spill: Spill
+    memory: Memory
 
     def drain(self) -> list[int]:
         """Write what was spilled while Postgres was away; returns the chunks that now want to be settled."""
@@ -33,7 +35,7 @@ class Sweeper:
         Returns what was found, the chunks to settle and the jobs that turned out to be done.
         """
         chunks = self.drain()
-        swept = upkeep.sweep(self.engine, RING_PATIENCE_S)
+        swept = upkeep.sweep(self.engine, RING_PATIENCE_S, every_bell=self.memory.is_new())
         done = [job_id for job_id in swept.jobs if settling.finish_job(self.engine, job_id)]
         if swept.ambiguous:
             log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)
