@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from app.cli import servers
 from app.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
+    from app.ledger.history import Health
     from app.settings import Settings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
@@ -44,11 +46,12 @@ def _database(found: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "missing", "no URL, none running here", "switchyard up, or SWITCHYARD_DATABASE_URL")
         return
     try:
-        engine = servers.engine(found)
-        with engine.begin() as connection:
-            version = connection.exec_driver_sql("SHOW server_version").scalar_one()
-            migrated = connection.exec_driver_sql("SELECT to_regclass('alembic_version') IS NOT NULL").scalar_one()
-            sync = connection.exec_driver_sql("SHOW fsync").scalar_one()
+        with servers.engine(found) as engine:
+            with engine.begin() as connection:
+                version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+                migrated = connection.exec_driver_sql("SELECT to_regclass('health') IS NOT NULL").scalar_one()
+                sync = connection.exec_driver_sql("SHOW fsync").scalar_one()
+            health = history.health(engine) if migrated else {}
     except (SQLAlchemyError, ValueError) as error:
         yield Finding("postgres", "missing", f"does not answer ({type(error).__name__})", "check its URL and server")
         return
@@ -57,13 +60,13 @@ def _database(found: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "warn", "fsync is off", "turn it on: a crash may lose the ledger")
     if not migrated:
         yield Finding("ledger", "wrong", "no tables", "switchyard migrate")
-        return
-    health = history.health(engine)
-    if not health:
+    elif not health:
         yield Finding("health", "warn", "no deployment was ever checked", "start workers and beat (switchyard up)")
-        return
-    import datetime as dt
+    else:
+        yield from _health(found, health)
 
+
+def _health(found: Settings, health: dict[str, Health]) -> Iterator[Finding]:
     latest = max(h.checked_at for h in health.values())
     age_s = (dt.datetime.now(dt.UTC) - latest).total_seconds()
     if age_s > 2 * found.health_every_s + 60:

@@ -39,10 +39,8 @@ def fleet(context: typer.Context, as_json: AsJson = False) -> None:
     """Providers: health, breaker, limits left and when they reset. 'fleet check' pings them now."""
     if context.invoked_subcommand is not None:
         return
-    from app.yard import Yard
-
-    yard = Yard(servers.settings())
-    rows = [_seen(seen) for seen in yard.view.look()]
+    with servers.yard() as yard:
+        rows = [_seen(seen) for seen in yard.view.look()]
     if as_json:
         put_json(rows)
         return
@@ -96,13 +94,9 @@ def _seen(seen: Seen) -> dict[str, Any]:
 
 def check(as_json: AsJson = False) -> None:
     """Ping every deployment now, within its limits, and write down what was found."""
-    from app.yard import Yard
-
-    yard = Yard(servers.settings())
-    try:
+    with servers.yard() as yard:
         found = yard.monitor.check(everyone=True)
-    finally:
-        yard.wire.close()
+        known = len(yard.fleet.current().deployments)
     rows = [
         {"deployment": c.deployment, "health": c.state, "latency_ms": c.latency_ms, "reason": c.reason} for c in found
     ]
@@ -110,9 +104,8 @@ def check(as_json: AsJson = False) -> None:
         put_json(rows)
         return
     put_table(["deployment", "health", "latency ms", "why"], [list(row.values()) for row in rows])
-    unseen = len(yard.fleet.current().deployments) - len(rows)
-    if unseen:
-        say(f"{unseen} were not pinged: their limits left no room for it")
+    if known > len(rows):
+        say(f"{known - len(rows)} were not pinged: their limits left no room for it")
 
 
 def spend(
@@ -121,7 +114,8 @@ def spend(
     """The receipts of all calls added up. Pings belong to no job: their team is '-'."""
     from app.ledger import reports
 
-    rows = reports.spend(servers.engine(servers.settings(redis=False)), by.value)
+    with servers.ledger() as engine:
+        rows = reports.spend(engine, by.value)
     if as_json:
         put_json(rows)
         return

@@ -15,6 +15,7 @@ from app.core.errors import UsageError
 if TYPE_CHECKING:
     from app.ledger.reports import JobStatus, Progress
     from app.ledger.states import JobState
+    from app.services.replaying import Counterfactual
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -39,9 +40,9 @@ def status(
     """How far a job is, and what it has cost; without a job, the list of jobs."""
     from app.ledger import reports
 
-    engine = servers.engine(servers.settings(redis=False))
     if job is None:
-        lines = reports.jobs(engine, most)
+        with servers.ledger() as engine:
+            lines = reports.jobs(engine, most)
         if as_json:
             put_json([line.to_json() for line in lines])
             return
@@ -53,7 +54,8 @@ def status(
             ],
         )
         return
-    found = reports.status(engine, job)
+    with servers.ledger() as engine:
+        found = reports.status(engine, job)
     if as_json:
         put_json(found.to_json())
     else:
@@ -97,14 +99,14 @@ def results(
 
     if as_json and format_ is not Format.JSONL:
         raise UsageError(f"--json is --format jsonl, not {format_.value}")
-    engine = servers.engine(servers.settings(redis=False))
-    before = reports.progress(engine, job)
-    with opened(output) as write:
-        if follow:
-            before = follow_results(engine, job, format_.value, write)
-        else:
-            write_results(engine, job, format_.value, write)
-    _leave_as(before)
+    with servers.ledger() as engine:
+        end = reports.progress(engine, job)
+        with opened(output) as write:
+            if follow:
+                end = follow_results(engine, job, format_.value, write)
+            else:
+                write_results(engine, job, format_.value, write)
+    _leave_as(end)
 
 
 def explain(job: Job, custom_id: Annotated[str, typer.Argument(metavar="CUSTOM_ID")], as_json: AsJson = False) -> None:
@@ -112,7 +114,8 @@ def explain(job: Job, custom_id: Annotated[str, typer.Argument(metavar="CUSTOM_I
     from app.cli.story import story
     from app.ledger import testimony
 
-    found = testimony.explain(servers.engine(servers.settings(redis=False)), job, custom_id)
+    with servers.ledger() as engine:
+        found = testimony.explain(engine, job, custom_id)
     if as_json:
         put_json(found)
     else:
@@ -145,7 +148,8 @@ def _change(job: str, to: JobState, word: str) -> None:
     from app.ledger.states import JobState
 
     found = servers.settings(redis=False)
-    before = door.change_state(servers.engine(found), job, to)
+    with servers.engine(found) as engine:
+        before = door.change_state(engine, job, to)
     if to is JobState.RUNNING:
         servers.ring(found)
     say(f"{job} was {before.value} already" if before is to else f"{job} is {word}")
@@ -163,7 +167,8 @@ def retry(
     if not failed:
         raise UsageError("say what to retry", hint="switchyard retry JOB --failed")
     found = servers.settings(redis=False)
-    count = door.retry_failed(servers.engine(found), job, seconds_until(deadline))
+    with servers.engine(found) as engine:
+        count = door.retry_failed(engine, job, seconds_until(deadline))
     if count:
         servers.ring(found)
     say(f"{count:,} items are back in the yard" if count else "every item is decided: nothing to retry")
@@ -178,23 +183,14 @@ def replay(
     from app.core import recipe as recipes
     from app.services import replaying
 
-    recipe = recipes.parse(strategy) if strategy is not None else None
-    engine = servers.engine(servers.settings(redis=False))
-    if recipe is not None:
-        made = replaying.under(engine, job, recipe)
-        if as_json:
-            put_json(made.to_json())
-            return
-        put(
-            f"under {made.recipe}: {made.items:,} items, {made.same:,} the same, {made.changed:,} changed, "
-            f"{made.undecided:,} undecided, {made.unknown:,} unknown (a vote it needs was never bought)\n"
-        )
-        if made.accuracy_before is not None and made.accuracy_after is not None:
-            put(f"accuracy {made.accuracy_after:.1%}, before {made.accuracy_before:.1%}\n")
-        for custom_id, was, would_be in made.examples:
-            put(f"  {one_line(custom_id, 40)}: {one_line(was, 60)} -> {one_line(would_be, 60)}\n")
+    if strategy is not None:
+        recipe = recipes.parse(strategy)
+        with servers.ledger() as engine:
+            made = replaying.under(engine, job, recipe)
+        put_json(made.to_json()) if as_json else put(_other_words(made))
         return
-    checked, differences = replaying.verify(engine, job)
+    with servers.ledger() as engine:
+        checked, differences = replaying.verify(engine, job)
     if as_json:
         rows = [{"custom_id": d.custom_id, "what": d.what} for d in differences]
         put_json({"checked": checked, "differences": rows})
@@ -204,6 +200,18 @@ def replay(
             put(f"  {one_line(d.custom_id, 60)}: {one_line(d.what, 200)}\n")
     if differences:
         raise typer.Exit(1)
+
+
+def _other_words(made: Counterfactual) -> str:
+    lines = [
+        f"under {made.recipe}: {made.items:,} items, {made.same:,} the same, {made.changed:,} changed, "
+        f"{made.undecided:,} undecided, {made.unknown:,} unknown (a vote it needs was never bought)"
+    ]
+    if made.accuracy_before is not None and made.accuracy_after is not None:
+        lines.append(f"accuracy {made.accuracy_after:.1%}, before {made.accuracy_before:.1%}")
+    for custom_id, was, would_be in made.examples:
+        lines.append(f"  {one_line(custom_id, 40)}: {one_line(was, 60)} -> {one_line(would_be, 60)}")
+    return "\n".join(lines) + "\n"
 
 
 def _leave_as(at: Progress) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.core.errors import ServiceMissing, UsageError
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from app.embedded.state import Urls
     from app.registry.fleet import FleetFile
     from app.settings import Settings
+    from app.yard import Yard
 
 
 def load() -> Settings:
@@ -63,17 +66,48 @@ def _with(found: Settings, urls: Urls) -> Settings:
     return type(found)(**{**{name: getattr(found, name) for name in type(found).model_fields}, **lacking})
 
 
-def engine(found: Settings) -> Engine:
-    """One connection at a time is all that a command needs."""
+@contextmanager
+def engine(found: Settings) -> Iterator[Engine]:
+    """The ledger for the length of a command, over one connection."""
     from sqlalchemy import create_engine
 
     if found.database_url is None:
         raise ServiceMissing("no Postgres", hint="set SWITCHYARD_DATABASE_URL, or run switchyard up")
-    return create_engine(
+    made = create_engine(
         found.database_url.get_secret_value(),
         pool_size=1,
         connect_args={"connect_timeout": int(found.connect_timeout_s), "application_name": "switchyard-cli"},
     )
+    try:
+        yield made
+    finally:
+        made.dispose()
+
+
+@contextmanager
+def ledger() -> Iterator[Engine]:
+    """For a command that needs Postgres and nothing else."""
+    with engine(settings(redis=False)) as made:
+        yield made
+
+
+@contextmanager
+def yard() -> Iterator[Yard]:
+    """All parts of the yard in this process, for commands that look at the fleet; logs go to stderr."""
+    import logging
+
+    from app import logs
+    from app.yard import Yard
+
+    found = settings()
+    logs.configure(logging.WARNING)
+    made = Yard(found)
+    try:
+        yield made
+    finally:
+        for name, close in (("wire", "close"), ("redis", "close"), ("engine", "dispose")):
+            if name in vars(made):  # built when first wanted
+                getattr(vars(made)[name], close)()
 
 
 def fleet_file(found: Settings) -> FleetFile:

@@ -144,26 +144,26 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_json: bool) -> None:
     from app.services.submitting import Submitter
 
-    engine = servers.engine(found)
-    submitter = Submitter(engine, servers.fleet_file(found))
-    able = submitter.check(spec)  # before a large file is read
-    with source.rows(spec) as rows:
-        stored = submitter.submit(spec, rows, source.skipped.duplicate if source.skipped else None)
-    servers.ring(found)
-    if source.skipped is not None:
-        source.skipped.tell()
-    say(f"{stored.items:,} items " + ("are stored already under this key" if stored.existing else "stored"))
-    if as_json:
-        put_json({"job": stored.job_id, "items": stored.items, "existing": stored.existing})
-    else:
-        put(stored.job_id + "\n")
-    sys.stdout.flush()
-    if follow:
-        from app.cli.progress import follow as watch
+    with servers.engine(found) as engine:
+        submitter = Submitter(engine, servers.fleet_file(found))
+        able = submitter.check(spec)  # before a large file is read
+        with source.rows(spec) as rows:
+            stored = submitter.submit(spec, rows, source.skipped.duplicate if source.skipped else None)
+        servers.ring(found)
+        if source.skipped is not None:
+            source.skipped.tell()
+        say(f"{stored.items:,} items " + ("are stored already under this key" if stored.existing else "stored"))
+        if as_json:
+            put_json({"job": stored.job_id, "items": stored.items, "existing": stored.existing})
+        else:
+            put(stored.job_id + "\n")
+        if follow:
+            from app.cli.progress import follow as watch
 
-        end = watch(engine, stored.job_id, able)
-        if end.undecided or end.failed:
-            raise typer.Exit(1)
+            sys.stdout.flush()
+            end = watch(engine, stored.job_id, able)
+            if end.undecided or end.failed:
+                raise typer.Exit(1)
 
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
