@@ -58,8 +58,7 @@ def _play(stage: Stage, command: str, as_json: bool) -> Progress:
     from app.demo.summary import summarise
 
     opened = dt.datetime.now(dt.UTC)
-    with stage:
-        engine = servers.engine(servers.settings())
+    with stage, servers.engine(servers.settings()) as engine:
         _wait_seated(engine, opened)
         stage.begin()
         job_id = _job(engine)
@@ -69,7 +68,6 @@ def _play(stage: Stage, command: str, as_json: bool) -> Progress:
             _interrupted(engine, job_id, command)
             raise
         summary = summarise(engine, job_id, stage.weather, command)
-        engine.dispose()
         say("stopping ...")
     if as_json:
         put_json(summary.to_json())
