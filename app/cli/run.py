@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import secrets
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 import typer
@@ -20,8 +21,12 @@ import typer
 from app.core.errors import ServiceMissing, UsageError
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.cli.supervisor import Supervisor
+
 _READY_S = 60.0
 _STOP_S = 40.0
+_FIRST_CHECK_S = 5.0
 
 
 def register(app: typer.Typer) -> None:
@@ -87,9 +92,9 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
             slow = supervisor.wait_ready(_READY_S)
             if slow and not supervisor.stopping:
                 raise ServiceMissing(f"not ready after {_READY_S:.0f} s: {', '.join(slow)}", hint=f"see {logs_in}")
-            _record(home, {child.name: child.pid for child in supervisor.children.values()})
-            _ring_health(settings)
+            _first_health_check(settings, supervisor)
             _announce(settings, home, len(supervisor.children), with_flower)
+            _record(home, {child.name: child.pid for child in supervisor.children.values()})
             supervisor.watch()
         finally:
             supervisor.stop()
@@ -135,12 +140,24 @@ def _announcing(run: Any) -> Any:
     return child
 
 
-def _ring_health(settings: Settings) -> None:
+def _first_health_check(settings: Settings, supervisor: Supervisor) -> None:
+    """Ring for it and give it a moment: until somebody may be seated there is nothing to dispatch to."""
+    from sqlalchemy import NullPool, create_engine
+
+    from app.ledger import history
     from tasks import rings
     from tasks.app import connect
 
+    assert settings.database_url is not None
     connect(settings)
+    began = dt.datetime.now(dt.UTC)
     rings.ring_health()
+    engine = create_engine(settings.database_url.get_secret_value(), poolclass=NullPool)
+    until = time.monotonic() + _FIRST_CHECK_S
+    while time.monotonic() < until and not supervisor.stopping:
+        if any(h.state == "healthy" and h.checked_at >= began for h in history.health(engine).values()):
+            return
+        time.sleep(0.1)  # the answer lies in the ledger, and a ledger has to be asked
 
 
 def _announce(settings: Settings, home: Path, processes: int, with_flower: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -63,22 +63,26 @@ class Monitor:
                 checkups.append(Checkup(deployment.name, "healthy", latency_ms=proved[deployment.name]))
             elif _may_ping(deployment, pings.get(deployment.name, 0)):
                 silent.append(deployment)
-        checkups += self._ping_all(fleet, silent)
+        self._write(checkups)
+        for checkup in self._ping_all(fleet, silent):
+            self._write([checkup])  # one by one: a provider that hangs holds up nobody else's seat
+            checkups.append(checkup)
+        return checkups
+
+    def _write(self, checkups: Sequence[Checkup]) -> None:
         for name, before, now, reason in history.write_health(self.engine, checkups):
             level = log.info if now == "healthy" else log.error
             level("health changed", action="health.change", deployment=name, before=before, now=now, reason=reason)
-        return checkups
 
-    def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> list[Checkup]:
+    def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> Iterator[Checkup]:
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
         flying: dict[int, tuple[Deployment, Grant, int]] = {}
-        checkups: list[Checkup] = []
         for deployment in deployments:
             row = fleet.provider(deployment.provider)
             key = api_key(row)
             if row.api_key_env and not key:
-                checkups.append(Checkup(deployment.name, "out", f"{row.api_key_env} is not set"))
+                yield Checkup(deployment.name, "out", f"{row.api_key_env} is not set")
                 continue
             request = prompts.ping(deployment)
             tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
@@ -112,16 +116,19 @@ class Monitor:
                 attempt_id, heard = inbox.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
                 break
-            checkups.append(self._take_in(*flying.pop(attempt_id), attempt_id, heard))
-        return [c for c in checkups if c.state]
+            checkup = self._take_in(*flying.pop(attempt_id), attempt_id, heard)
+            if checkup is not None:
+                yield checkup
 
-    def _take_in(self, deployment: Deployment, grant: Grant, tokens: int, attempt_id: int, heard: Heard) -> Checkup:
+    def _take_in(
+        self, deployment: Deployment, grant: Grant, tokens: int, attempt_id: int, heard: Heard
+    ) -> Checkup | None:
         result = heard.result
         name = deployment.name
         if isinstance(result, Unsent):
             self.gates.give_back(grant, calls=1, tokens=tokens)
             journal.close(self.engine, journal.ping_parameters(Closing(attempt_id, AttemptState.UNSENT)))
-            return Checkup(name, "")
+            return None
         cost = pricing.cost_micro(result.usage, deployment.price)
         self.gates.true_up(grant, calls=1, reserved_tokens=tokens, actual_tokens=result.usage.total)
         closing = _closing(attempt_id, heard, result, result.usage, cost)
