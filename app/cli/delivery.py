@@ -35,7 +35,7 @@ def opened(path: Path | None) -> Iterator[Write]:
         yield put
         return
     try:
-        file = path.open("w", encoding="utf-8", newline="")
+        file = path.open("w", buffering=1, encoding="utf-8", newline="")
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or 'not a path'})") from None
     with file:

@@ -69,6 +69,8 @@ def _known(error: Exception) -> SwitchyardError | None:
         )
     if isinstance(error, (ArgumentError, NoSuchModuleError)):
         return UsageError("SWITCHYARD_DATABASE_URL is not a database URL")
+    if isinstance(error, UnicodeEncodeError):
+        return UsageError("an argument is not UTF-8 text")
     if isinstance(error, RedisError):
         return ServiceMissing(
             f"Redis does not answer ({type(error).__name__})",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _SKIPS_SHOWN = 20
+_LONGEST_S = 366 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -205,20 +206,27 @@ def _estimate_words(spec: JobSpec, made: Estimate) -> str:
 def seconds_until(text: str) -> float:
     """``2h``, ``30m``, ``1d12h`` or a moment in ISO 8601 (without an offset: local time), as seconds from now.
 
-    Raises ``UsageError`` for anything else and for moments that are past.
+    Raises ``UsageError`` for anything else, for moments that are past, and for more than a year.
     """
     if re.fullmatch(r"(?:\d{1,9}(?:\.\d{1,6})?[smhd])+", text):
-        return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
+        left = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
+    else:
+        left = _seconds_to(text)
+    if left <= 0:
+        raise UsageError(f"--deadline: {text[:40]} is past")
+    if left > _LONGEST_S:
+        raise UsageError(f"--deadline: {text[:40]} is more than a year away")
+    return left
+
+
+def _seconds_to(text: str) -> float:
     try:
         moment = dt.datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise UsageError(
             f"--deadline: {text[:40]!r} is neither a duration nor a date", hint="2h, 30m, 1d, 2027-01-31T18:00"
         ) from None
-    left = (moment - dt.datetime.now().astimezone()).total_seconds()
-    if left <= 0:
-        raise UsageError(f"--deadline: {text} is past")
-    return left
+    return (moment - dt.datetime.now().astimezone()).total_seconds()
 
 
 def _labels(given: str | None, file: Path | None) -> list[str]:
