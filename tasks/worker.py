@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def _run(settings: Settings, queues: Sequence[str], threads: int, name: str, on_
     if on_ready is not None:
         worker_ready.connect(lambda **_: on_ready(process.yard.worker), weak=False)
     worker = app.Worker(
-        hostname=f"{name}@%h", pool="threads", concurrency=threads, queues=list(queues), loglevel="WARNING",
+        hostname=f"{name}-{os.getpid()}@{socket.gethostname()}", pool="threads", concurrency=threads, queues=list(queues), loglevel="WARNING",
         without_mingle=True, without_gossip=True, quiet=True,
     )  # fmt: skip
     worker.start()
@@ -74,8 +75,7 @@ def _run(settings: Settings, queues: Sequence[str], threads: int, name: str, on_
 
 
 def _name(names: Sequence[str]) -> str:
-    """The node's name has to be its own: several processes may serve the same providers."""
-    return f"{names[0] if len(names) == 1 else 'providers'}-{os.getpid()}"
+    return names[0] if len(names) == 1 else "providers"
 
 
 def _fuse(row: ProviderRow) -> str | None:
