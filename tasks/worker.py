@@ -67,9 +67,15 @@ def _run(settings: Settings, queues: Sequence[str], threads: int, name: str, on_
     if on_ready is not None:
         worker_ready.connect(lambda **_: on_ready(process.yard.worker), weak=False)
     worker = app.Worker(
-        hostname=f"{name}-{os.getpid()}@{socket.gethostname()}", pool="threads", concurrency=threads, queues=list(queues), loglevel="WARNING",
-        without_mingle=True, without_gossip=True, quiet=True,
-    )  # fmt: skip
+        hostname=f"{name}-{os.getpid()}@{socket.gethostname()}",
+        pool="threads",
+        concurrency=threads,
+        queues=list(queues),
+        loglevel="WARNING",
+        without_mingle=True,
+        without_gossip=True,
+        quiet=True,
+    )
     worker.start()
     return int(worker.exitcode or 0)
 
