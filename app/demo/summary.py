@@ -147,16 +147,17 @@ def _routed(
                 "abstentions": sum(s.abstentions for s in mine),
                 "failed": dict(sum((s.failed for s in mine), Counter[str]())),
                 "refused": dict(sum((s.refused for s in mine), Counter[str]())),
-                "down_after_s": _down_after(event["provider"], health, status),
+                "down_after_s": _down_after(mine, health, status),
                 "stood_in": dict(sorted(stood_in.items(), key=lambda kv: (-kv[1], kv[0]))),
             }
         )
     return entries
 
 
-def _down_after(provider: str, health: Mapping[str, Health], status: JobStatus) -> float | None:
+def _down_after(mine: list[Score], health: Mapping[str, Health], status: JobStatus) -> float | None:
     """Seconds into the job when the health check took it off the fleet; None where it stands."""
-    downs = [h.since for name, h in health.items() if name.startswith(provider + "/") and h.state != "healthy"]
+    known = [health[score.deployment] for score in mine if score.deployment in health]
+    downs = [h.since for h in known if h.state != "healthy"]
     return _round(max(0.0, (min(downs) - status.job.created_at).total_seconds())) if downs else None
 
 
