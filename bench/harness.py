@@ -44,7 +44,9 @@ LABELS = ("billing", "delivery", "returns", "technical", "account", "other")
 _READY_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.2
-_ROLES = {"control": ("worker", "--control"), "ledger": ("worker", "--ledger"), "beat": ("beat",)}
+_ROLES = {
+    "control": ("worker", "--control"), "ledger": ("worker", "--ledger"), "beat": ("beat",), "fleet": ("worker",),
+}  # fmt: skip
 
 Provider = dict[str, Any]
 
@@ -99,7 +101,8 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
 
 @dataclass(slots=True)
 class Child:
-    """One process of the yard. ``role``: control, ledger, beat, or the providers it serves, with commas between."""
+    """One process of the yard. ``role``: control, ledger, beat, fleet (a process for each provider of the file, kept
+    by this one), or the providers it serves, with commas between."""
 
     name: str
     role: str
@@ -111,17 +114,16 @@ class Child:
         return self.process.pid
 
     def is_node(self, node: str) -> bool:
-        """Is this Celery's name for it? Those that serve providers have their pid in it."""
-        stem = node.partition("@")[0]
-        return stem == self.role if self.role in _ROLES else stem.endswith(f"-{self.pid}")
+        """Is this Celery's name for it?"""
+        return node.partition("@")[0].endswith(f"-{self.pid}")
 
 
 class Rig:
     """Everything on entering; nothing left on leaving.
 
-    ``workers``: so many processes that each serve every provider; 0: one process a provider. ``gold``: what the
-    simulated models answer from, missing it at ``error_rate`` (by model id, ``default``). ``weather``: TOML put
-    behind that. ``env`` is added to the processes' environment.
+    ``workers``: so many processes that each serve every provider; 0: one that keeps a process for each provider of
+    the fleet file. ``gold``: what the simulated models answer from, missing it at ``error_rate`` (by model id,
+    ``default``). ``weather``: TOML put before that. ``env`` is added to the processes' environment.
     """
 
     def __init__(
@@ -241,12 +243,10 @@ class Rig:
         names = [row["name"] for row in self.providers]
         for role in ("control", "ledger", "beat"):
             self.start(role, role)
-        if self._workers:
-            for number in range(1, self._workers + 1):
-                self.start(f"worker-{number}", ",".join(names))
-        else:
-            for name in names:
-                self.start(f"worker-{name}", name)
+        for number in range(1, self._workers + 1):
+            self.start(f"worker-{number}", ",".join(names))
+        if not self._workers:
+            self.start("workers", "fleet")
 
     def start(self, name: str, role: str) -> Child:
         with (self.home / "logs" / f"{name}.log").open("ab") as log:
@@ -263,8 +263,8 @@ class Rig:
         return child
 
     def wait_ready(self) -> None:
-        """Until every worker answers to its name (a beat has none). Raises ``TimeoutError`` with their logs."""
-        missing = {name: child for name, child in self.children.items() if child.role != "beat"}
+        """Until every worker answers to its name (beat and fleet have none). Raises ``TimeoutError`` with the logs."""
+        missing = {name: child for name, child in self.children.items() if child.role not in ("beat", "fleet")}
         until = time.monotonic() + _READY_S
         while missing:
             nodes = {node for reply in self.celery.control.ping(timeout=0.5) or [] for node in reply}

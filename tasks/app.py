@@ -71,6 +71,7 @@ def connect(settings: Settings) -> Celery:
         beat_scheduler="celery.beat:Scheduler",
         beat_max_loop_interval=1,
         worker_redirect_stdouts=False,
+        worker_consumer="tasks.consumer:Unshaken",
     )
     return app
 
