@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -13,6 +14,7 @@ from app.core.plan import Plan, Seat
 from app.core.recipe import parse
 from app.core.strategies import decide
 from app.core.values import FailureKind
+from tests.integration.small_yard import SmallYard
 
 PLAN = Plan(
     parse("majority-vote"),
@@ -34,6 +36,16 @@ def ledger(database_url: str) -> Iterator[Engine]:
     engine = create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def small_yard(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[SmallYard]:
+    """A yard in this process, to be opened with a fleet."""
+    yard = SmallYard(tmp_path, database_url, redis_url)
+    try:
+        yield yard
+    finally:
+        yard.close()
 
 
 @pytest.fixture
