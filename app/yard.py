@@ -20,7 +20,7 @@ from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
 from app.services.asking import Asker
 from app.services.dispatching import Dispatcher
-from app.services.fleetview import FleetView
+from app.services.fleetview import BURST, FleetView
 from app.services.health import Monitor
 from app.services.settling import Settler
 from app.services.sweeping import Sweeper
@@ -69,7 +69,7 @@ class Yard:
 
     @cached_property
     def gates(self) -> Gates:
-        return Gates(self.redis, margin_s=self.settings.gate_margin_s)
+        return Gates(self.redis, margin_s=self.settings.gate_margin_s, burst=BURST)
 
     @cached_property
     def breaker(self) -> Breaker:

@@ -100,6 +100,21 @@ local function window_wait(stem, field, excess, now, window)
   end
 end
 
+-- What was reserved within the last second: calls, tokens, and the entries {calls, tokens, at}, oldest first.
+local BURST_MS = 1000
+local function last_second(stem, now)
+  local page = redis.call('ZRANGEBYSCORE', stem .. ':win', '(' .. int(now - BURST_MS), '+inf', 'WITHSCORES')
+  local calls, tokens, ids, entries = 0, 0, {}, {}
+  for i = 1, #page, 2 do ids[#ids + 1] = page[i] end
+  if #ids == 0 then return 0, 0, entries end
+  for i, amount in ipairs(redis.call('HMGET', stem .. ':amt', unpack(ids))) do
+    local c, t = string.match(amount or '0 0', '^(%d+) (%d+)$')
+    calls, tokens = calls + tonumber(c), tokens + tonumber(t)
+    entries[i] = {tonumber(c), tonumber(t), tonumber(page[2 * i])}
+  end
+  return calls, tokens, entries
+end
+
 -- ms until it is worth asking again for a slot: when the first lease ends, but soon, since calls end when they like.
 local POLL_MS = 50
 local function slot_wait(stem, now)
@@ -132,9 +147,10 @@ end
 
 -- The rules of one scope, added to `rules`. A rule is {reason, rule, free, most, wait}: `free` calls of the reservation
 -- fit now, `most` can ever fit, wait(n) is the ms until n of them fit (asked only where free < n <= most).
--- `limits` = {rpm, tpm, rpd, tpd, concurrency, day, day_start, day_end}; false where the provider names none.
+-- `limits` = {rpm, tpm, rpd, tpd, concurrency, burst, day, day_start, day_end}; false where the provider names none.
+-- `burst` is the share of a minute's requests and tokens that may leave within one second (never less than one call).
 local function scope_rules(rules, stem, limits, calls, tokens, now, window, margin)
-  local rpm, tpm, rpd, tpd, concurrency, day, _, day_end = unpack(limits)
+  local rpm, tpm, rpd, tpd, concurrency, burst, day, _, day_end = unpack(limits)
   local name = name_of(stem)
   local function add(reason, rule, free, most, wait)
     rules[#rules + 1] = {reason = reason, rule = name .. ' ' .. rule, free = free, most = most, wait = wait}
@@ -159,6 +175,28 @@ local function scope_rules(rules, stem, limits, calls, tokens, now, window, marg
     add('tokens', 'tpm', share(tpm - used_tokens), share(tpm), function(n)
       return window_wait(stem, 2, used_tokens + need(n) - tpm, now, window)
     end)
+  end
+
+  if burst and (rpm or tpm) then
+    local recent, recent_tokens, entries = last_second(stem, now)
+    -- ms until what is left of the last second is at most `kept` (field 1: calls, 2: tokens): its oldest leave first.
+    local function thin_out(field, sum, kept)
+      for _, entry in ipairs(entries) do
+        sum = sum - entry[field]
+        if sum <= kept then return entry[3] + BURST_MS - now end
+      end
+      return BURST_MS
+    end
+    if rpm then
+      local most = math.max(1, math.floor(rpm * burst))
+      add('rate', 'burst', most - recent, most, function(n) return thin_out(1, recent, most - n) end)
+    end
+    if tpm then
+      local most = math.max(need(1), math.floor(tpm * burst))
+      add('tokens', 'burst', share(most - recent_tokens), share(most), function(n)
+        return thin_out(2, recent_tokens, most - need(n))
+      end)
+    end
   end
 
   -- A call sent in the last moments of a day may be counted by the provider on the next one: those moments are closed.
@@ -199,7 +237,7 @@ end
 -- The limits of one scope, which start at ARGV[first]; '' means the provider names none.
 local function limits_at(first)
   local limits = {}
-  for i = 0, 4 do limits[i + 1] = tonumber(ARGV[first + i]) or false end
-  limits[6], limits[7], limits[8] = ARGV[first + 5], tonumber(ARGV[first + 6]), tonumber(ARGV[first + 7])
+  for i = 0, 5 do limits[i + 1] = tonumber(ARGV[first + i]) or false end
+  limits[7], limits[8], limits[9] = ARGV[first + 6], tonumber(ARGV[first + 7]), tonumber(ARGV[first + 8])
   return limits
 end

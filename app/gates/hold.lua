@@ -6,5 +6,5 @@
 
 local now, key = clock(), KEYS[1] .. ':hold'
 local ends = math.max(now + tonumber(ARGV[2]), tonumber(redis.call('GET', key) or 0))
-redis.call('SET', key, int(ends), 'PX', int(math.max(1, ends - now)))
+redis.call('SET', key, int(ends), 'PX', int(ends - now + 60000)) -- the TTL only clears away
 return ends

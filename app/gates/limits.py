@@ -127,6 +127,9 @@ class Gates:
     its limit. Calls that cannot leave in time are to be given back and reserved again. For the same reason the last
     ``margin_s`` before a daily reset are closed to scopes that have a daily limit.
 
+    ``burst`` is the share of a minute's requests and tokens that may leave within one second: a whole minute's quota at
+    once would queue up on its way, and arrive later than the margin allows for.
+
     A scope is *cold* when this run of the Redis server has not been told what the ledger knows: after a flush, a
     restart (also one that restored a snapshot) or a failover. ``reserve`` then charges nothing and answers ``cold``
     with the names. Wait ``wait_ms`` (calls granted just before the loss are in the ledger by then, or were given up),
@@ -137,8 +140,9 @@ class Gates:
     Raises ``ServiceMissing`` where Redis does not answer.
     """
 
-    def __init__(self, client: redis.Redis, *, margin_s: float = 1.0) -> None:
+    def __init__(self, client: redis.Redis, *, margin_s: float = 1.0, burst: float | None = None) -> None:
         self.clock = Clock(client)
+        self._burst = burst
         self._margin_ms = int(margin_s * 1000)
         self._window_ms = _WINDOW_MS + self._margin_ms
         self._days: dict[str, Day] = {}
@@ -260,11 +264,18 @@ class Gates:
         """Runs a script with each scope's limits and today's day; again where Redis says that a new day has begun."""
         for _ in range(3):
             days = [self._day(scope.zone) for scope in scopes]
-            reply = run([arg for scope, day in zip(scopes, days, strict=True) for arg in _rules(scope.limits, day)])
+            reply = run(
+                [arg for scope, day in zip(scopes, days, strict=True) for arg in self._rules(scope.limits, day)]
+            )
             if text(reply[0]) != "rollover":
                 return reply, days
             self._days.update({scope.zone: day_of(scope.zone, int(reply[1])) for scope in scopes})
         raise RuntimeError("Redis's clock does not stay within one day")
+
+    def _rules(self, limits: Limits, day: Day) -> list[int | str]:
+        amounts = (limits.rpm, limits.tpm, limits.rpd, limits.tpd, limits.concurrency)
+        burst = "" if self._burst is None else str(self._burst)
+        return ["" if amount is None else amount for amount in amounts] + [burst, day.id, day.start_ms, day.end_ms]
 
     def _day(self, zone: str) -> Day:
         if zone not in self._days:
@@ -274,11 +285,6 @@ class Gates:
 
 def _purse(job_id: str) -> str:
     return stem(f"job:{job_id}")
-
-
-def _rules(limits: Limits, day: Day) -> list[int | str]:
-    amounts = (limits.rpm, limits.tpm, limits.rpd, limits.tpd, limits.concurrency)
-    return ["" if amount is None else amount for amount in amounts] + [day.id, day.start_ms, day.end_ms]
 
 
 def _usage(scope: Scope, row: Sequence[int]) -> ScopeUsage:

@@ -6,7 +6,7 @@
 -- ARGV   1 clock or ''   2 reservation id   3 calls (>= 1)   4 tokens of all calls together   5 lease ms
 --        6 window ms   7 margin ms   8 number of scopes   9 money amount in micro-dollars or ''
 --        10 the job's limit in micro-dollars   11 '1' with a breaker, else ''
---        then for each scope: rpm tpm rpd tpd concurrency ('' = none), day, day's start ms, day's end ms
+--        then for each scope: rpm tpm rpd tpd concurrency burst ('' = none), day, day's start ms, day's end ms
 -- Returns
 --   {'granted', at ms, 1 if this is the breaker's probe else 0}
 --   {'denied', now ms, reason, rule, wait ms (-1: waiting gains nothing), room in calls}
@@ -24,8 +24,8 @@ local amount, purse = tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local limits = {}
 for i = 1, scopes do
-  limits[i] = limits_at(12 + 8 * (i - 1))
-  if now < limits[i][7] or now >= limits[i][8] then return {'rollover', now} end
+  limits[i] = limits_at(12 + 9 * (i - 1))
+  if now < limits[i][8] or now >= limits[i][9] then return {'rollover', now} end
 end
 
 local cold = {}
@@ -93,8 +93,8 @@ for i = 1, scopes do
   local stem = KEYS[i]
   enter_window(stem, id, now, calls, tokens, now, window)
   enter_flight(stem, id, now + lease, calls, now)
-  local day, day_calls, day_tokens = day_used(stem, limits[i][6])
-  set_day(stem, day, day_calls + calls, day_tokens + tokens, limits[i][8] - now)
+  local day, day_calls, day_tokens = day_used(stem, limits[i][7])
+  set_day(stem, day, day_calls + calls, day_tokens + tokens, limits[i][9] - now)
 end
 if money then
   redis.call('INCRBY', money .. ':money', int(amount))

@@ -23,6 +23,8 @@ _UNKNOWN_TOKENS = 200.0
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 24
 _PROBING_PACE = 0.1
+BURST = 0.1
+"""Share of a minute's quota that may leave within one second, see ``Gates``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,9 @@ def _pace(limits: Limits, tokens: float) -> float:
 
 
 def _speed(limits: Limits, latency_ms: float) -> float:
-    """Calls a second that fit into its concurrency."""
-    return (limits.concurrency or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
+    """Calls a second that fit into its concurrency, and that the gate lets leave."""
+    answered = (limits.concurrency or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
+    return answered if limits.rpm is None else min(answered, max(1.0, limits.rpm * BURST))
 
 
 def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:

@@ -71,6 +71,45 @@ def wait(gates: Gates, ms: int) -> None:
     gates.clock.test_ms = gates.now_ms() + ms
 
 
+# --- no bursts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def smooth(redis_client: redis.Redis) -> Gates:
+    """Gates that let a tenth of a minute's quota leave within one second."""
+    gates = Gates(redis_client, burst=0.1)
+    gates.clock.test_ms = NOON
+    return gates
+
+
+def test_a_tenth_of_a_minutes_requests_leaves_within_a_second(smooth: Gates) -> None:
+    scope = open_scope(smooth, rpm=100)
+    take(smooth, scope, 6)
+    wait(smooth, 400)
+    assert deny(smooth, scope, 25) == Denied("rate", f"{scope.name} burst", 600, 4)
+    take(smooth, scope, 4)
+    assert deny(smooth, scope, 6) == Denied("rate", f"{scope.name} burst", 600, 0)
+    wait(smooth, 599)
+    assert deny(smooth, scope).wait_ms == 1
+    wait(smooth, 1)
+    take(smooth, scope, 6)
+
+
+def test_however_small_the_limit_one_call_a_second_may_leave(smooth: Gates) -> None:
+    scope = open_scope(smooth, rpm=5, tpm=1000)
+    take(smooth, scope, 1, 300)
+    assert deny(smooth, scope, 1, 300).wait_ms == 1_000
+    wait(smooth, 1_000)
+    take(smooth, scope, 1, 300)
+
+
+def test_a_tenth_of_a_minutes_tokens_leaves_within_a_second(smooth: Gates) -> None:
+    scope = open_scope(smooth, tpm=1000)
+    take(smooth, scope, 2, 80)
+    assert deny(smooth, scope, 2, 60) == Denied("tokens", f"{scope.name} burst", 1_000, 0)
+    take(smooth, scope, 1, 20)
+
+
 # --- the rules, one by one ------------------------------------------------------------------------------------------
 
 
