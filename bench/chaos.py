@@ -19,7 +19,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -103,7 +103,8 @@ class Chaos:
             self.rig.servers.restart_postgres()
         else:
             self._kill(self.rng.choice(sorted(self.rig.children)))
-        sys.stderr.write(f"{time.strftime('%X')} {blow} ({self.rig.decided(self.job)} decided)\n")
+        whom = self.kills[-1].name if blow == "kill" else ""
+        sys.stderr.write(f"{time.strftime('%X')} {blow} {whom} ({self.rig.decided(self.job)} decided)\n")
 
     def _kill(self, name: str) -> None:
         child = self.rig.kill(name)
@@ -136,11 +137,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def run(
     count: int, kills: int, flushes: int, restarts: int, *, seed: int, workers: int = 4, concurrency: int = 4,
-    latency_ms: float = 300.0,
+    latency_ms: float = 300.0, env: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     rows = items(count)
     started = time.monotonic()
-    with Rig(fleet(concurrency), gold=rows, workers=workers, latency_ms=latency_ms, seed=seed) as rig:
+    with Rig(fleet(concurrency), gold=rows, workers=workers, latency_ms=latency_ms, seed=seed, env=env) as rig:
         job = rig.submit(rows, strategy="majority-vote")
         chaos = Chaos(rig, job, count, random.Random(seed))
         chaos.run(kills, flushes, restarts)
