@@ -105,11 +105,14 @@ WHERE i.id = ANY(%(items)s)
 ORDER BY i.n
 """
 
+# Under the ask's row lock: a worker whose lease is ended at this moment either has its attempts down before the sweep
+# counts them, or makes no call any more.
 _OPEN = """
+WITH held AS (SELECT FROM asks WHERE id = %s AND state = 'running' AND worker = %s FOR SHARE)
 INSERT INTO attempts (job_id, chunk_id, item_id, seat, try, purpose, provider, deployment,
                       input_price_micro, output_price_micro, reserved_tokens)
 SELECT %s, %s, item_id, %s, number, %s, %s, %s, %s, %s, reserved
-FROM unnest(%s::bigint[], %s::smallint[], %s::integer[]) AS opening (item_id, number, reserved)
+FROM held, unnest(%s::bigint[], %s::smallint[], %s::integer[]) AS opening (item_id, number, reserved)
 ON CONFLICT DO NOTHING
 RETURNING id, item_id
 """
@@ -191,11 +194,12 @@ def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Pl
 
 
 def open_attempts(
-    engine: Engine, ask: TakenAsk, openings: Sequence[Opening], *, provider: str, prices: tuple[int, int]
+    engine: Engine, ask: TakenAsk, worker: str, openings: Sequence[Opening], *, provider: str, prices: tuple[int, int]
 ) -> dict[int, int]:
     """Write attempts down before the calls are made; returns item id → attempt id.
 
-    An item that is missing from the answer already has that attempt: somebody else made the call.
+    An item that is missing from the answer already has that attempt: somebody else made the call. All are missing
+    where ``worker`` no longer holds the ask's lease.
     """
     purpose = "vote" if ask.plan.seats[ask.seat].role == "voice" else "synthesis"
     columns = list(zip(*((o.item_id, o.number, o.reserved_tokens) for o in openings), strict=True))
@@ -203,6 +207,8 @@ def open_attempts(
         rows = connection.exec_driver_sql(
             _OPEN,
             (
+                ask.id,
+                worker,
                 ask.job_id,
                 ask.chunk_id,
                 ask.seat,

@@ -123,6 +123,9 @@ class Asker:
 
     def ask(self, ask_id: int) -> Asked | None:
         """Work an ask off. None: it was not to be had (done, or somebody else's)."""
+        if ask_id in self.active:
+            # Its lease was lost and a thread here does not know yet: in the ledger the two would be one worker.
+            return None
         taken = journal.take_ask(self.engine, ask_id, self.worker, self.lease_s)
         if taken is None:
             return None
@@ -305,7 +308,12 @@ class Errand:
         openings = [Opening(q.item.id, q.number, q.tokens) for q in due]
         try:
             opened = journal.open_attempts(
-                self._asker.engine, self._ask, openings, provider=self.provider, prices=self._price
+                self._asker.engine,
+                self._ask,
+                self._asker.worker,
+                openings,
+                provider=self.provider,
+                prices=self._price,
             )
         except DBAPIError:
             self._give_back(grant, due)
