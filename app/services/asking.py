@@ -32,6 +32,7 @@ from app.ledger.journal import Casting, Closing, Opening, TakenAsk, TakenItem
 from app.ledger.states import AttemptState
 from app.registry.fleet import FleetFile
 from app.registry.secrets import api_key
+from app.services.echoes import keyless
 from app.services.turnstile import Turnstile
 from app.services.warming import Warmer, scopes_of
 from app.wire import Heard, Outgoing, Unsent, Wire
@@ -188,6 +189,7 @@ class Errand:
         self._url = self._row.base_url.rstrip("/")
         key = api_key(self._row)
         self._authorization = {"authorization": f"Bearer {key}"} if key else {}
+        self._hear = keyless(DIALECTS[self._row.protocol].hear, key)
         for item in ask.items:
             self._todo.append(self._question(item, restated=False))
         if ask.job_state == "cancelled":
@@ -338,7 +340,7 @@ class Errand:
                     headers=headers,
                     body=said.body,
                     timeout_s=self._deployment.timeout_s,
-                    hear=dialect.hear,
+                    hear=self._hear,
                     not_after=not_after,
                 )
             )

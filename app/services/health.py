@@ -23,6 +23,7 @@ from app.ledger.journal import Closing
 from app.ledger.states import AttemptState
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import api_key
+from app.services.echoes import keyless
 from app.services.warming import Warmer, scopes_of
 from app.wire import Heard, Outgoing, Unsent, Wire
 
@@ -104,7 +105,7 @@ class Monitor:
                         headers={**said.headers, **authorization, "x-request-id": f"sy-{attempt_id}"},
                         body=said.body,
                         timeout_s=min(deployment.timeout_s, _PING_TIMEOUT_S),
-                        hear=dialect.hear,
+                        hear=keyless(dialect.hear, key),
                         not_after=asked_at + self.margin_s / 2,
                     )
                 ],

@@ -16,8 +16,8 @@ from app.ledger.migrate import upgrade
 from app.ledger.states import TRANSITIONS
 
 _JOB = (
-    "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold, body_hash, deadline_at)"
-    " VALUES (%s, %s, 't', 'u', 'cheap', 'single-query@1(attempts=6)', '{}', 0, 1, false, '', now()) RETURNING id"
+    "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold, body_hash,"
+    " deadline_at) VALUES (%s, %s, 't', 'u', 'cheap', 'single-query@1(attempts=6)', '{}', 0, 1, false, '', now()) RETURNING id"
 )
 _ROW = {
     "items": "INSERT INTO items (job_id, n, custom_id, text, state) VALUES ('job', %s, %s, 'x', %s) RETURNING id",
@@ -166,7 +166,8 @@ VIEWS = {
     " input_tokens output_tokens cost_usd started_at closed_at flags late text",
     "v_decisions": "job_id n custom_id status answer gold correct agreement confidence votes abstentions calls cost_usd"
     " latency_ms flags reason decided_at",
-    "v_spend": "attempt_id team use_case tier strategy provider model day outcome input_tokens output_tokens cost_micro",
+    "v_spend": "attempt_id team use_case tier strategy provider model day outcome input_tokens output_tokens"
+    " cost_micro",
 }
 
 
