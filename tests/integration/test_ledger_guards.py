@@ -17,7 +17,8 @@ from app.ledger.states import TRANSITIONS
 
 _JOB = (
     "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold, body_hash,"
-    " deadline_at) VALUES (%s, %s, 't', 'u', 'cheap', 'single-query@1(attempts=6)', '{}', 0, 1, false, '', now()) RETURNING id"
+    " deadline_at)"
+    " VALUES (%s, %s, 't', 'u', 'cheap', 'single-query@1(attempts=6)', '{}', 0, 1, false, '', now()) RETURNING id"
 )
 _ROW = {
     "items": "INSERT INTO items (job_id, n, custom_id, text, state) VALUES ('job', %s, %s, 'x', %s) RETURNING id",
