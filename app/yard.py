@@ -122,7 +122,7 @@ class Yard:
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.engine, self.spill, Memory(self.redis))
+        return Sweeper(self.engine, self.spill, Memory(self.redis), self.asker)
 
     @cached_property
     def monitor(self) -> Monitor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -90,6 +91,15 @@ def sweep(engine: Engine, ring_patience_s: float, *, every_bell: bool = False) -
         chunks = tuple(connection.exec_driver_sql(_RESTLESS).scalars())
         jobs = tuple(connection.exec_driver_sql("SELECT id FROM jobs WHERE state IN ('running', 'paused')").scalars())
     return Swept(rung, chunks, jobs, ambiguous)
+
+
+def stranded(engine: Engine, providers: Sequence[str]) -> list[RungAsk]:
+    """Asks that wait for a provider other than these: nobody takes messages from its queue any more."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT id, chunk_id, provider FROM asks WHERE state = 'sent' AND provider <> ALL(%s)", (list(providers),)
+        )
+        return [RungAsk(*row) for row in rows]
 
 
 def rescue(engine: Engine, worker: str) -> int:

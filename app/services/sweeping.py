@@ -11,6 +11,7 @@ from app.gates.memory import Memory
 from app.gates.spill import Spill
 from app.ledger import journal, settling, upkeep
 from app.ledger.upkeep import Swept
+from app.services.asking import Asker
 from app.services.dispatching import RING_PATIENCE_S
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,7 @@ class Sweeper:
     engine: Engine
     spill: Spill
     memory: Memory
+    asker: Asker
 
     def drain(self) -> list[int]:
         """Write what was spilled while Postgres was away; returns the chunks that now want to be settled."""
@@ -39,4 +41,13 @@ class Sweeper:
         done = [job_id for job_id in swept.jobs if settling.finish_job(self.engine, job_id)]
         if swept.ambiguous:
             log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)
-        return swept, sorted({*chunks, *swept.chunks}), done
+        return swept, sorted({*chunks, *swept.chunks, *self._clear()}), done
+
+    def _clear(self) -> list[int]:
+        """Refuse what waits for providers that have left the fleet file; returns the chunks to settle.
+
+        Their queues have no worker any more. An ask that is taken finds its deployment gone, and makes no call.
+        """
+        names = [row.name for row in self.asker.fleet.current().providers]
+        asked = [self.asker.ask(ask.id) for ask in upkeep.stranded(self.engine, names)]
+        return sorted({ask.chunk_id for ask in asked if ask is not None})
