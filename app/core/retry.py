@@ -25,7 +25,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``delay_s`` is the middle of the wait: the caller spreads it by half to either side (jitter)."""
+    """``delay_s`` is the least wait: the caller spreads it by up to half as much again (jitter)."""
 
     action: Action
     delay_s: float = 0.0

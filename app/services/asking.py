@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,21 +17,24 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.core import pricing, prompts, retry
+from app.core import pricing, retry
 from app.core.errors import NotFound, ServiceMissing
-from app.core.plan import SYNTHESISER
-from app.core.values import Answer, Deployment, Failure, FailureKind, Request, Usage
+from app.core.retry import Action
+from app.core.values import Answer, Failure, FailureKind
 from app.dialects import DIALECTS
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant, Money
 from app.gates.pulse import Pulse, Pulses
 from app.gates.spill import Spill
-from app.ledger import history, journal
-from app.ledger.journal import Casting, Closing, Opening, TakenAsk, TakenItem
+from app.ledger import journal
+from app.ledger.journal import Casting, Closing, Opening, TakenAsk
 from app.ledger.states import AttemptState
 from app.registry.fleet import FleetFile
 from app.registry.secrets import api_key
 from app.services.echoes import keyless
+from app.services.feedback import Feedback, Flown
+from app.services.questions import Question, Wording
+from app.services.recording import Record
 from app.services.turnstile import Turnstile
 from app.services.warming import Warmer, scopes_of
 from app.wire import Heard, Outgoing, Unsent, Wire
@@ -49,47 +51,14 @@ _LOOK_AROUND_S = 1.0
 # Answers that come this close together share one write.
 _LINGER_S = 0.004
 _RETRY_LATER_S = 0.5
-_LEDGER_PATIENCE_S = 3.0
-_LEARNED_AFTER = 20
-_HEADROOM = 1.1
 # An ask that outlives this many workers is what kills them.
 _MOST_TAKES = 10
-
-_SERVER_SIDE = frozenset({FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.OVERLOADED})
-_PUTS_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
-
-
-@dataclass(slots=True)
-class Question:
-    """One item's way through this seat. ``number``: of its next attempt row; ``used``: calls that were really made."""
-
-    item: TakenItem
-    number: int
-    used: int
-    request: Request
-    guessed_input: int
-    tokens: int
-    micro: int
-    not_before: float = 0.0
 
 
 @dataclass(slots=True)
 class Flight:
     question: Question
     grant: Grant
-
-
-@dataclass(slots=True)
-class Completed:
-    """What came back of one grant's calls since the last look: for one correction at the gate."""
-
-    calls: int = 0
-    reserved_tokens: int = 0
-    actual_tokens: int = 0
-    reserved_micro: int = 0
-    actual_micro: int = 0
-    ok: int = 0
-    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +117,8 @@ class Errand:
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._todo: list[Question] = []
         self._flying: dict[int, Flight] = {}
-        self._closings: list[Closing] = []
-        self._castings: list[Casting] = []
+        self._record = Record(asker.engine, asker.spill, ask, asker.worker)
         self._overdue_at = time.monotonic() + ask.left_s
-        self._done = False
 
     def run(self) -> bool:
         """True when every item has its ballot; false when a draining worker handed the rest back."""
@@ -160,38 +127,47 @@ class Errand:
             self._deployment = fleet.deployment(self._ask.deployment)
             self._row = fleet.provider(self.provider)
         except NotFound:
-            self._refuse(FailureKind.MODEL_NOT_FOUND, "the deployment is no longer in the fleet file", self._ask.items)
-            self._write(last=True)
+            for item in self._ask.items:
+                gone = "the deployment is no longer in the fleet file"
+                self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, gone)
+            self._record.write(last=True)
             return True
         self._scopes = scopes_of(fleet, self._deployment)
         self._prepare()
         try:
             while self._todo or self._flying:
                 if self._asker.draining.is_set() and not self._flying:
-                    self._write(last=False)
+                    self._record.write(last=False)
                     journal.release_ask(self._asker.engine, self._ask.id, self._asker.worker, self._asker.lease_s)
                     return False
                 self._collect(self._launch())
-                self._write(last=not self._todo and not self._flying)
+                self._record.write(last=not self._todo and not self._flying)
         finally:
             self._asker.turnstile.leave(self._deployment.name, self._inbox)
-        if not self._done:
-            self._write(last=True)
+        if not self._record.ended:
+            self._record.write(last=True)
         return True
 
     # Before the call
 
     def _prepare(self) -> None:
-        """Word the questions and guess what they will take."""
+        """Word the questions, or refuse them all where no call is to be made."""
         ask, deployment = self._ask, self._deployment
-        self._pulse = self._estimate()
+        self._wording = Wording(ask, deployment, self._estimate())
+        self._feedback = Feedback(
+            self._asker.engine,
+            self._asker.gates,
+            self._asker.breaker,
+            self._asker.pulses,
+            deployment,
+            ask.task.kind,
+        )
         self._price = (deployment.price.input_micro, deployment.price.output_micro)
         self._url = self._row.base_url.rstrip("/")
         key = api_key(self._row)
         self._authorization = {"authorization": f"Bearer {key}"} if key else {}
         self._hear = keyless(DIALECTS[self._row.protocol].hear, key)
-        for item in ask.items:
-            self._todo.append(self._question(item, restated=False))
+        self._todo += [self._wording.first(item) for item in ask.items]
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif self._row.api_key_env and not key:
@@ -205,29 +181,6 @@ class Errand:
             return self._asker.pulses.estimates([name], self._ask.task.kind)[name]
         except ServiceMissing:
             return Pulse()
-
-    def _question(
-        self, item: TakenItem, *, restated: bool, number: int | None = None, used: int | None = None
-    ) -> Question:
-        ask, deployment = self._ask, self._deployment
-        if ask.plan.seats[ask.seat].role == SYNTHESISER:
-            request = prompts.synthesis(ask.task, item.text, item.voices, deployment, ask.plan.seed + item.id)
-        else:
-            request = prompts.ask(ask.task, item.text, deployment, restated=restated)
-        guess = pricing.estimate_input_tokens(request.messages)
-        inputs, outputs = guess, request.max_tokens
-        if self._pulse.samples >= _LEARNED_AFTER:
-            inputs = int(guess * self._pulse.input_ratio * _HEADROOM) + 2
-            outputs = min(outputs, int(self._pulse.output_high * _HEADROOM) + 2)
-        return Question(
-            item,
-            number=item.used + 1 if number is None else number,
-            used=item.used if used is None else used,
-            request=request,
-            guessed_input=guess,
-            tokens=inputs + outputs,
-            micro=pricing.cost_micro(Usage(input_tokens=inputs, output_tokens=outputs), deployment.price),
-        )
 
     def _launch(self) -> float | None:
         """Send what may be sent now. Returns the seconds after which to look again; None: when something is heard."""
@@ -318,7 +271,7 @@ class Errand:
                 prices=self._price,
             )
         except DBAPIError:
-            self._give_back(grant, due)
+            self._feedback.give_back(grant, due)
             raise
         dialect = DIALECTS[self._row.protocol]
         outgoing = []
@@ -328,7 +281,9 @@ class Errand:
             attempt_id = opened.get(question.item.id)
             if attempt_id is None:
                 missing.append(question)
-                self._cast_failure(question, None, FailureKind.AMBIGUOUS, "another worker has made this call")
+                self._record.fail(
+                    question.item.id, None, FailureKind.AMBIGUOUS, question.used, "another worker has made this call"
+                )
                 continue
             self._flying[attempt_id] = Flight(question, grant)
             said = dialect.say(question.request)
@@ -344,17 +299,8 @@ class Errand:
                     not_after=not_after,
                 )
             )
-        if missing:
-            self._give_back(grant, missing)
+        self._feedback.give_back(grant, missing)
         self._asker.wire.start(outgoing, self._inbox)
-
-    def _give_back(self, grant: Grant, questions: list[Question]) -> None:
-        self._asker.gates.give_back(
-            grant,
-            calls=len(questions),
-            tokens=sum(q.tokens for q in questions),
-            micro=sum(q.micro for q in questions) if grant.money else 0,
-        )
 
     # After the call
 
@@ -379,46 +325,28 @@ class Errand:
             self._take_in(heard)
 
     def _take_in(self, heard: list[tuple[int, Heard]]) -> None:
-        completed: dict[str, Completed] = defaultdict(Completed)
-        grants: dict[str, Grant] = {}
-        answered: list[tuple[Question, Heard, Usage]] = []
-        unsent: dict[str, list[Question]] = defaultdict(list)
+        flown: dict[str, Flown] = {}
         for attempt_id, said in heard:
             flight = self._flying.pop(attempt_id)
-            question, grant = flight.question, flight.grant
+            question = flight.question
+            together = flown.setdefault(flight.grant.id, Flown(flight.grant))
             if isinstance(said.result, Unsent):
-                self._closings.append(Closing(attempt_id, AttemptState.UNSENT))
+                self._record.close(Closing(attempt_id, AttemptState.UNSENT))
                 question.number += 1
                 self._todo.append(question)
-                grants[grant.id] = grant
-                unsent[grant.id].append(question)
+                together.unsent.append(question)
                 continue
-            usage = said.result.usage
-            cost = pricing.cost_micro(usage, self._deployment.price)
-            done = completed[grant.id]
-            grants[grant.id] = grant
-            done.calls += 1
-            done.reserved_tokens += question.tokens
-            done.actual_tokens += usage.total
-            if grant.money:
-                done.reserved_micro += question.micro
-                done.actual_micro += cost
+            cost = pricing.cost_micro(said.result.usage, self._deployment.price)
             question.used += 1
+            together.ended.append((question, said, cost))
             if isinstance(said.result, Answer):
-                done.ok += 1
-                answered.append((question, said, usage))
                 self._answered(question, attempt_id, said, said.result, cost)
             else:
-                done.failed += said.result.kind in _SERVER_SIDE
                 self._failed(question, attempt_id, said, said.result, cost)
-        for grant_id, questions in unsent.items():
-            self._quietly(self._give_back, grants[grant_id], questions)
-        self._quietly(self._true_up, grants, completed)
-        self._quietly(self._observe, answered)
+        self._feedback.tell(flown.values())
 
     def _answered(self, question: Question, attempt_id: int, heard: Heard, answer: Answer, cost: int) -> None:
-        ask = self._ask
-        self._closings.append(
+        self._record.close(
             Closing(
                 attempt_id,
                 AttemptState.ANSWERED,
@@ -430,21 +358,17 @@ class Errand:
                 flags=answer.flags,
             )
         )
-        parsed = ask.task.read(answer.text)
+        parsed = self._ask.task.read(answer.text)
+        if parsed.answer is None and retry.after_abstention(question.used, self._ask.tries).action is Action.RESTATE:
+            self._todo.append(self._wording.restated(question))
+            return
         flags = (*answer.flags, *parsed.flags)
-        if parsed.answer is not None:
-            self._castings.append(Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags))
-        elif retry.after_abstention(question.used, ask.tries).action is retry.Action.RESTATE:
-            self._todo.append(
-                self._question(question.item, restated=True, number=question.number + 1, used=question.used)
-            )
-        else:
-            self._castings.append(
-                Casting(question.item.id, attempt_id, None, None, question.used, flags, parsed.reason)
-            )
+        self._record.cast(
+            Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
+        )
 
     def _failed(self, question: Question, attempt_id: int, heard: Heard, failure: Failure, cost: int) -> None:
-        self._closings.append(
+        self._record.close(
             Closing(
                 attempt_id,
                 AttemptState.FAILED,
@@ -456,127 +380,20 @@ class Errand:
                 text=failure.message,
             )
         )
-        self._quietly(self._heed, failure)
+        self._feedback.heed(failure)
         step = retry.after_failure(failure, question.used, self._ask.tries)
         match step.action:
-            case retry.Action.GIVE_UP:
-                self._cast_failure(question, attempt_id, failure.kind, failure.message)
-            case retry.Action.AGAIN:
+            case Action.GIVE_UP:
+                self._record.fail(question.item.id, attempt_id, failure.kind, question.used, failure.message)
+            case Action.AGAIN:
                 question.number += 1
-                question.not_before = time.monotonic() + step.delay_s * random.uniform(0.5, 1.5)
+                question.not_before = time.monotonic() + step.delay_s * random.uniform(1.0, 1.5)
                 self._todo.append(question)
-            case retry.Action.RESTATE:
-                self._todo.append(
-                    self._question(question.item, restated=True, number=question.number + 1, used=question.used)
-                )
-
-    def _heed(self, failure: Failure) -> None:
-        """What a refusal says about the calls to come: all processes keep to it."""
-        asker, name = self._asker, self._deployment.name
-        shut = f"deployment:{name}" if _has_limits(self._deployment) else f"provider:{self.provider}"
-        if failure.kind is FailureKind.RATE_LIMIT:
-            asker.gates.hold(
-                shut, failure.retry_after_s if failure.retry_after_s is not None else retry.BACKOFF_FIRST_S
-            )
-        elif failure.kind is FailureKind.QUOTA_EXHAUSTED:
-            asker.gates.hold(shut, failure.retry_after_s if failure.retry_after_s is not None else 3600.0)
-        elif failure.kind in _PUTS_OUT:
-            checkup = history.Checkup(name, "out", f"{failure.kind}: {failure.message}")
-            for deployment, before, now, _ in history.write_health(asker.engine, [checkup]):
-                log.error(
-                    "deployment out",
-                    action="health.out",
-                    deployment=deployment,
-                    before=before,
-                    now=now,
-                    kind=failure.kind.value,
-                )
-
-    def _true_up(self, grants: dict[str, Grant], completed: dict[str, Completed]) -> None:
-        for grant_id, done in completed.items():
-            self._asker.gates.true_up(
-                grants[grant_id],
-                calls=done.calls,
-                reserved_tokens=done.reserved_tokens,
-                actual_tokens=done.actual_tokens,
-                reserved_micro=done.reserved_micro,
-                actual_micro=done.actual_micro,
-            )
-            self._asker.breaker.record(self._deployment.name, done.ok, done.failed, grant=grants[grant_id])
-
-    def _observe(self, answered: list[tuple[Question, Heard, Usage]]) -> None:
-        if answered:
-            self._asker.pulses.observe(
-                self._deployment.name,
-                self._ask.task.kind,
-                calls=len(answered),
-                latency_ms_sum=sum(h.latency_ms for _, h, _ in answered),
-                tokens_sum=sum(u.total for _, _, u in answered),
-                input_tokens_sum=sum(u.input_tokens + u.cached_tokens for _, _, u in answered),
-                guessed_input_sum=sum(q.guessed_input for q, _, _ in answered),
-                output_tokens_max=max(u.output_tokens + u.reasoning_tokens for _, _, u in answered),
-            )
-
-    @staticmethod
-    def _quietly(act: Any, *args: Any) -> None:
-        """What Redis is told after the fact may be lost with it: slots expire, and a cold gate asks the ledger."""
-        try:
-            act(*args)
-        except (ServiceMissing, DBAPIError) as error:
-            log.warning("a service is away; its counts lag", action="ask.lag", error=type(error).__name__)
-
-    # Into the ledger
-
-    def _refuse(self, kind: FailureKind, reason: str, items: tuple[TakenItem, ...]) -> None:
-        for item in items:
-            self._castings.append(Casting(item.id, None, None, kind, item.used, reason=reason))
+            case Action.RESTATE:
+                self._todo.append(self._wording.restated(question))
 
     def _refuse_all(self, kind: FailureKind, reason: str) -> None:
+        """No call will be made for what is still to do: a ballot without one."""
         for question in self._todo:
-            self._cast_failure(question, None, kind, reason)
+            self._record.fail(question.item.id, None, kind, question.used, reason)
         self._todo.clear()
-
-    def _cast_failure(self, question: Question, attempt_id: int | None, kind: FailureKind, reason: str) -> None:
-        self._castings.append(
-            Casting(question.item.id, attempt_id, None, kind, question.used, reason=reason[:300] or None)
-        )
-
-    def _write(self, *, last: bool) -> None:
-        """Close attempts and cast votes. While Postgres is away the answers are kept, here and then in Redis."""
-        if not (self._closings or self._castings or last):
-            return
-        parameters = journal.closing_parameters(
-            self._ask.id, self._ask.chunk_id, self._ask.seat, self._asker.worker, self._closings, self._castings, last
-        )
-        patience_until = time.monotonic() + _LEDGER_PATIENCE_S
-        while True:
-            try:
-                journal.close(self._asker.engine, parameters)
-                break
-            except DBAPIError as error:
-                if not _away(error):
-                    raise
-                log.warning("postgres is away; answers are kept", action="ledger.away", ask=self._ask.id)
-            if time.monotonic() > patience_until and self._spilled(parameters):
-                break
-            time.sleep(_RETRY_LATER_S)
-        self._closings, self._castings = [], []
-        self._done = self._done or last
-
-    def _spilled(self, parameters: dict[str, Any]) -> bool:
-        try:
-            self._asker.spill.push(parameters)
-        except ServiceMissing:
-            return False
-        log.warning("answers spilled to redis", action="ledger.spill", ask=self._ask.id)
-        return True
-
-
-def _away(error: DBAPIError) -> bool:
-    """Is it the server that is missing, rather than the statement that is wrong?"""
-    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
-
-
-def _has_limits(deployment: Deployment) -> bool:
-    limits = deployment.limits
-    return any(v is not None for v in (limits.rpm, limits.rpd, limits.tpm, limits.tpd, limits.concurrency))

@@ -1,0 +1,138 @@
+"""Feedback: what gates, breaker, averages and health are told once calls have come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from app.core import retry
+from app.core.errors import ServiceMissing
+from app.core.values import Answer, Deployment, Failure, FailureKind, Limits
+from app.gates.breaker import Breaker
+from app.gates.limits import Gates, Grant
+from app.gates.pulse import Pulses
+from app.ledger import history
+from app.services.questions import Question
+from app.wire import Heard
+
+log = structlog.get_logger(__name__)
+
+_SERVER_SIDE = frozenset({FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.OVERLOADED})
+_PUTS_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
+_QUOTA_HOLD_S = 3600.0
+
+
+@dataclass(slots=True)
+class Flown:
+    """The calls of one grant that came back together, for one correction at the gate."""
+
+    grant: Grant
+    unsent: list[Question] = field(default_factory=list)
+    ended: list[tuple[Question, Heard, int]] = field(default_factory=list)
+    """(question, what was heard, its cost in micro-dollars)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """For the calls of one deployment and task kind.
+
+    What is told after the fact may be lost with Redis: slots expire, and a cold gate asks the ledger.
+    """
+
+    engine: Engine
+    gates: Gates
+    breaker: Breaker
+    pulses: Pulses
+    deployment: Deployment
+    kind: str
+
+    def give_back(self, grant: Grant, questions: list[Question]) -> None:
+        """These calls were never made."""
+        if questions:
+            self._quietly(
+                self.gates.give_back,
+                grant,
+                calls=len(questions),
+                tokens=sum(q.tokens for q in questions),
+                micro=sum(q.micro for q in questions) if grant.money else 0,
+            )
+
+    def tell(self, flown: Iterable[Flown]) -> None:
+        """Correct the reservations by what the calls really took; teach breaker and averages."""
+        answered: list[tuple[Question, Heard]] = []
+        for flight in flown:
+            self.give_back(flight.grant, flight.unsent)
+            if flight.ended:
+                self._quietly(self._true_up, flight)
+            answered += [(q, heard) for q, heard, _ in flight.ended if isinstance(heard.result, Answer)]
+        if answered:
+            self._quietly(self._observe, answered)
+
+    def heed(self, failure: Failure) -> None:
+        """What a refusal says about the calls to come: all processes keep to it."""
+        match failure.kind:
+            case FailureKind.RATE_LIMIT:
+                self._hold(failure, retry.BACKOFF_FIRST_S)
+            case FailureKind.QUOTA_EXHAUSTED:
+                self._hold(failure, _QUOTA_HOLD_S)
+            case kind if kind in _PUTS_OUT:
+                self._quietly(self._put_out, failure)
+
+    def _hold(self, failure: Failure, otherwise_s: float) -> None:
+        own = self.deployment.limits != Limits()
+        shut = f"deployment:{self.deployment.name}" if own else f"provider:{self.deployment.provider}"
+        wait_s = otherwise_s if failure.retry_after_s is None else failure.retry_after_s
+        self._quietly(self.gates.hold, shut, wait_s)
+
+    def _put_out(self, failure: Failure) -> None:
+        checkup = history.Checkup(self.deployment.name, "out", f"{failure.kind}: {failure.message}")
+        for name, before, now, _ in history.write_health(self.engine, [checkup]):
+            log.error(
+                "deployment out",
+                action="health.out",
+                deployment=name,
+                before=before,
+                now=now,
+                kind=failure.kind.value,
+            )
+
+    def _true_up(self, flight: Flown) -> None:
+        money = flight.grant.money is not None
+        usages = [heard.result.usage for _, heard, _ in flight.ended if isinstance(heard.result, Answer | Failure)]
+        self.gates.true_up(
+            flight.grant,
+            calls=len(flight.ended),
+            reserved_tokens=sum(q.tokens for q, _, _ in flight.ended),
+            actual_tokens=sum(usage.total for usage in usages),
+            reserved_micro=sum(q.micro for q, _, _ in flight.ended) if money else 0,
+            actual_micro=sum(cost for _, _, cost in flight.ended) if money else 0,
+        )
+        results = [heard.result for _, heard, _ in flight.ended]
+        ok = sum(1 for result in results if isinstance(result, Answer))
+        failed = sum(1 for result in results if isinstance(result, Failure) and result.kind in _SERVER_SIDE)
+        self.breaker.record(self.deployment.name, ok, failed, grant=flight.grant)
+
+    def _observe(self, answered: list[tuple[Question, Heard]]) -> None:
+        usages = [heard.result.usage for _, heard in answered if isinstance(heard.result, Answer)]
+        self.pulses.observe(
+            self.deployment.name,
+            self.kind,
+            calls=len(answered),
+            latency_ms_sum=sum(heard.latency_ms for _, heard in answered),
+            tokens_sum=sum(u.total for u in usages),
+            input_tokens_sum=sum(u.input_tokens + u.cached_tokens for u in usages),
+            guessed_input_sum=sum(q.guessed_input for q, _ in answered),
+            output_tokens_max=max(u.output_tokens + u.reasoning_tokens for u in usages),
+        )
+
+    @staticmethod
+    def _quietly(act: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            act(*args, **kwargs)
+        except (ServiceMissing, DBAPIError) as error:
+            log.warning("a service is away; its counts lag", action="ask.lag", error=type(error).__name__)

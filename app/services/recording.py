@@ -1,0 +1,80 @@
+"""Recording: what an ask has heard, written into the ledger; kept, and spilled, while Postgres is away."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from app.core.errors import ServiceMissing
+from app.core.values import FailureKind
+from app.gates.spill import Spill
+from app.ledger import journal
+from app.ledger.journal import Casting, Closing, TakenAsk
+
+log = structlog.get_logger(__name__)
+
+_LEDGER_PATIENCE_S = 3.0
+_RETRY_LATER_S = 0.5
+_REASON_CHARS = 300
+
+
+class Record:
+    """Closed attempts and cast votes of one ask, gathered until they are written together."""
+
+    def __init__(self, engine: Engine, spill: Spill, ask: TakenAsk, worker: str) -> None:
+        self._engine = engine
+        self._spill = spill
+        self._ask = ask
+        self._worker = worker
+        self._closings: list[Closing] = []
+        self._castings: list[Casting] = []
+        self.ended = False
+        """The ask has been written down as done."""
+
+    def close(self, closing: Closing) -> None:
+        self._closings.append(closing)
+
+    def cast(self, casting: Casting) -> None:
+        self._castings.append(casting)
+
+    def fail(self, item_id: int, attempt_id: int | None, kind: FailureKind, used: int, reason: str) -> None:
+        self._castings.append(Casting(item_id, attempt_id, None, kind, used, reason=reason[:_REASON_CHARS] or None))
+
+    def write(self, *, last: bool) -> None:
+        """Write what was gathered; ``last``: and that the ask is done. Answers outlive an absent Postgres."""
+        if not (self._closings or self._castings or last):
+            return
+        parameters = journal.closing_parameters(
+            self._ask.id, self._ask.chunk_id, self._ask.seat, self._worker, self._closings, self._castings, last
+        )
+        patience_until = time.monotonic() + _LEDGER_PATIENCE_S
+        while True:
+            try:
+                journal.close(self._engine, parameters)
+                break
+            except DBAPIError as error:
+                if not _away(error):
+                    raise
+                log.warning("postgres is away; answers are kept", action="ledger.away", ask=self._ask.id)
+            if time.monotonic() > patience_until and self._spilled(parameters):
+                break
+            time.sleep(_RETRY_LATER_S)
+        self._closings, self._castings = [], []
+        self.ended = self.ended or last
+
+    def _spilled(self, parameters: dict[str, Any]) -> bool:
+        try:
+            self._spill.push(parameters)
+        except ServiceMissing:
+            return False
+        log.warning("answers spilled to redis", action="ledger.spill", ask=self._ask.id)
+        return True
+
+
+def _away(error: DBAPIError) -> bool:
+    """Is it the server that is missing, rather than the statement that is wrong?"""
+    return error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
