@@ -130,8 +130,11 @@ def _fleet(found: Settings) -> Iterator[Finding]:
     )
     if families < 3:
         yield Finding("fleet", "warn", f"{families} model families", "a council of three needs three")
-    for name, advice in secrets.missing(fleet.providers).items():
-        yield Finding(f"key {name}", "wrong", "not set", advice)
+    without = secrets.missing(fleet.providers)
+    # A fleet with some keys works without the others; with none it does nothing at all.
+    state: Literal["warn", "wrong"] = "warn" if len(without) < len(fleet.providers) else "wrong"
+    for name, advice in without.items():
+        yield Finding(f"key {name}", state, "not set", advice)
     for row in fleet.providers:
         limits = [row, *row.models]
         if not row.local and all(r.rpm is None and r.tpm is None and r.concurrency is None for r in limits):

@@ -30,7 +30,7 @@ from app.ledger import journal
 from app.ledger.journal import Casting, Closing, Opening, TakenAsk
 from app.ledger.states import AttemptState
 from app.registry.fleet import FleetFile
-from app.registry.secrets import api_key
+from app.registry.secrets import api_key, missing
 from app.services.echoes import keyless
 from app.services.feedback import Feedback, Flown
 from app.services.questions import Question, Wording
@@ -170,8 +170,8 @@ class Errand:
         self._todo += [self._wording.first(item) for item in ask.items]
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
-        elif self._row.api_key_env and not key:
-            self._refuse_all(FailureKind.AUTH, f"{self._row.api_key_env} is not set")
+        elif without := missing([self._row]):
+            self._refuse_all(FailureKind.AUTH, f"no key: {without[self._row.name]}")
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
@@ -275,12 +275,12 @@ class Errand:
             raise
         dialect = DIALECTS[self._row.protocol]
         outgoing = []
-        missing = []
+        taken = []
         for question in due:
             self._todo.remove(question)
             attempt_id = opened.get(question.item.id)
             if attempt_id is None:
-                missing.append(question)
+                taken.append(question)
                 self._record.fail(
                     question.item.id, None, FailureKind.AMBIGUOUS, question.used, "another worker has made this call"
                 )
@@ -299,7 +299,7 @@ class Errand:
                     not_after=not_after,
                 )
             )
-        self._feedback.give_back(grant, missing)
+        self._feedback.give_back(grant, taken)
         self._asker.wire.start(outgoing, self._inbox)
 
     # After the call

@@ -22,7 +22,7 @@ from app.ledger.history import Checkup
 from app.ledger.journal import Closing
 from app.ledger.states import AttemptState
 from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import api_key
+from app.registry.secrets import api_key, missing
 from app.services.echoes import keyless
 from app.services.warming import Warmer, scopes_of
 from app.wire import Heard, Outgoing, Unsent, Wire
@@ -82,8 +82,8 @@ class Monitor:
         for deployment in deployments:
             row = fleet.provider(deployment.provider)
             key = api_key(row)
-            if row.api_key_env and not key:
-                yield Checkup(deployment.name, "out", f"{row.api_key_env} is not set")
+            if without := missing([row]):
+                yield Checkup(deployment.name, "out", f"no key: {without[row.name]}")
                 continue
             request = prompts.ping(deployment)
             tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens

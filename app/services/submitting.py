@@ -27,6 +27,7 @@ from app.core.values import Deployment, TaskKind, Tier
 from app.ledger import door
 from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
+from app.registry.secrets import missing
 from app.services.estimating import Estimate, estimate
 from app.services.intake import BadRow, check_row
 
@@ -165,7 +166,11 @@ class Submitter:
         return able(self.fleet.current().deployments, spec.wanted)
 
     def estimate(self, spec: JobSpec, rows: Iterable[Row]) -> Estimate:
-        return estimate(self.check(spec), spec.wanted, spec.task_of_items, rows)
+        """What the job will take of those whose key is there (of all, where this machine holds none)."""
+        serving = self.check(spec)
+        keyless = missing(self.fleet.current().providers)
+        ready = [d for d in serving if d.provider not in keyless]
+        return estimate(ready or serving, spec.wanted, spec.task_of_items, rows)
 
 
 def new_job_id() -> str:

@@ -211,7 +211,7 @@ def test_a_missing_key_refuses(small_yard: SmallYard, monkeypatch: pytest.Monkey
     yard.submit(2, **SINGLE)
     (ask,) = yard.dispatch()
     refused(yard, ask, "auth")
-    assert yard.rows("SELECT DISTINCT reason FROM votes") == [("NO_SUCH_KEY is not set",)]
+    assert yard.rows("SELECT DISTINCT reason FROM votes") == [("no key: set the environment variable NO_SUCH_KEY",)]
 
 
 def test_a_passed_deadline_refuses(small_yard: SmallYard) -> None:
