@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import selectors
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,13 @@ from app.simulator.server import LATENCY_MS
 
 _START_S = 20.0
 _PAGE = 10_000
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before it becomes the simulator: a parent that is killed leaves no simulator behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class SimulatorProcess:
@@ -54,7 +63,7 @@ class SimulatorProcess:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "app.simulator", *self._arguments, "--port", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=_die_with_parent)
         line = self._first_line(self._process)
         if not line.startswith(b"ready "):
             self.stop()
