@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import selectors
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,13 +16,6 @@ from app.simulator.server import LATENCY_MS
 
 _START_S = 20.0
 _PAGE = 10_000
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Runs in the child before it becomes the simulator: a parent that is killed leaves no simulator behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class SimulatorProcess:
@@ -43,7 +34,15 @@ class SimulatorProcess:
         seed: int = 0,
         latency_ms: float = LATENCY_MS,
     ) -> None:
-        self._arguments = ["--fleet", str(fleet_path), "--seed", str(seed), "--latency-ms", str(latency_ms)]
+        self._arguments = [
+            "--fleet",
+            str(fleet_path),
+            "--seed",
+            str(seed),
+            "--latency-ms",
+            str(latency_ms),
+            "--with-parent",
+        ]
         if weather_path is not None:
             self._arguments += ["--weather", str(weather_path)]
         self.port = port
@@ -63,7 +62,7 @@ class SimulatorProcess:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "app.simulator", *self._arguments, "--port", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=_die_with_parent)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         line = self._first_line(self._process)
         if not line.startswith(b"ready "):
             self.stop()
