@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.core.values import Limits
-from app.gates.limits import Gates, Known, Scope
+from app.gates.limits import Known
 from app.ledger import history
 from app.ledger.door import Row
 from app.ledger.history import Checkup
@@ -226,10 +225,3 @@ class SmallYard:
             " GROUP BY 1, 2 HAVING count(*) > 1",
             answered,
         )
-
-
-def scope(gates: Gates, name: str, **limits: int) -> Scope:
-    """An open scope of these limits."""
-    made = Scope(name, Limits(**limits))
-    gates.warm(made, Known())
-    return made
