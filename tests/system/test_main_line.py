@@ -56,6 +56,17 @@ def test_books_and_ledger_agree_to_the_last_token(yard: Rig, job: str) -> None:
     assert yard.simulator.books()["totals"]["refused"] == 0
 
 
+def test_the_audit_sees_a_token_too_many_and_a_call_too_many(yard: Rig, job: str) -> None:
+    """The ledger refuses to be altered, so the books are."""
+    *calls, last = yard.simulator.calls()
+    other = {**last, "completion_tokens": last["completion_tokens"] + 1}
+    assert [v.partition(" ")[0] for v in audit.balance(yard, [*calls, other]).violations] == [last["request_ref"]]
+    stranger = {**last, "request_ref": "sy-0"}
+    assert "'sy-0' is in the books, not in the ledger" in audit.balance(yard, [*calls, last, stranger]).violations
+    assert f"{last['request_ref']}: 2 calls in the books" in audit.balance(yard, [*calls, last, last]).violations
+    assert any("which has no such call" in violation for violation in audit.balance(yard, calls).violations)
+
+
 def test_replay_agrees_until_a_vote_is_altered(yard: Rig, job: str) -> None:
     assert replaying.verify(yard.engine, job) == (_COUNT, [])
     item, seat, custom_id, answer = yard.query(
