@@ -20,20 +20,21 @@ from tasks.process import process
 # Celery's own limit is accurate up to about one message a second and far too slow above.
 _FUSE_UP_TO_RPM = 60
 _THREADS_ALONE = 8
+_THREADS_SHARED = 24
 _CONTROL_THREADS = 4
 
 
 def serve_providers(settings: Settings, fleet: Fleet, names: Sequence[str], on_ready: Any = None) -> int:
     """Consume the queues of these providers until told to stop; returns the exit code.
 
-    Alone, a provider's worker carries Celery's rate limit as an outer fuse. Where several share a process they get
-    a thread for every ask that can be on their tracks: however long one holds its threads, the others have theirs.
+    Alone, a provider's worker carries Celery's rate limit as an outer fuse. Where several share a process there are
+    far more threads than one of them can have asks on its track: however long it holds those, the others have theirs.
     """
     rows = [fleet.provider(name) for name in names]
     for row in rows:
         app.amqp.queues.add(provider_queue(row.name))
         bells.register_ask(row.name, _fuse(row) if len(rows) == 1 else None)
-    threads = _threads(rows[0]) if len(rows) == 1 else MOST_ASKS * len(rows)
+    threads = _threads(rows[0]) if len(rows) == 1 else max(_THREADS_SHARED * len(rows), 2 * MOST_ASKS)
     return _run(settings, [f"provider.{name}" for name in names], threads, _name(names), on_ready)
 
 

@@ -40,16 +40,21 @@ class Track:
     opens_s: float = 0.0
     latency_ms: float = 1000.0
     cost_micro: float = 0.0
+    asks: float = math.inf
+    """Further asks that its queue may take: nothing floods a queue, however fast it drains."""
     siblings: list[Track] = field(default_factory=list)
     """The other models of the account, where the account's own limits are shared between them."""
 
     def take(self, calls: float) -> None:
-        """Put so many calls on this track."""
+        """Put one ask of so many calls on this track."""
+        self.asks -= 1
         for track in (self, *self.siblings):
             track.queued += calls
 
     def free_in_s(self, calls: float = 0.0) -> float:
         """Seconds until this track has worked off its queue and ``calls`` more."""
+        if self.asks < 1:
+            return math.inf
         ahead = self.queued + calls
         beyond = ahead - self.room
         allowed_s = 0.0 if beyond < 0 else self.opens_s + beyond / self.pace

@@ -20,10 +20,12 @@ from app.ledger.states import AttemptState
 
 @dataclass(frozen=True, slots=True)
 class TakenItem:
-    """``used``: attempts already on the books for this seat (an ask may change hands); ``voices``: for a synthesis."""
+    """``written``: attempts already on the books for this seat (an ask may change hands); ``used``: those of them
+    that were sent, or may have been; ``voices``: for a synthesis."""
 
     id: int
     text: str
+    written: int
     used: int
     voices: tuple[str, ...] = ()
 
@@ -98,8 +100,11 @@ FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chun
 
 _TAKE_ITEMS = """
 SELECT i.id, i.text,
-       (SELECT count(*) FROM attempts a WHERE a.item_id = i.id AND a.chunk_id = %(chunk)s AND a.seat = %(seat)s)
-FROM items i
+       a.written, a.used
+FROM items i, LATERAL (
+    SELECT count(*) AS written, count(*) FILTER (WHERE state <> 'unsent') AS used
+    FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s AND seat = %(seat)s
+) AS a
 WHERE i.id = ANY(%(items)s)
   AND NOT EXISTS (SELECT FROM votes v WHERE v.chunk_id = %(chunk)s AND v.item_id = i.id AND v.seat = %(seat)s)
 ORDER BY i.n
@@ -161,7 +166,7 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         the_plan = Plan.from_json(plan)
         found = connection.exec_driver_sql(_TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids}).all()
         voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
-    items = tuple(TakenItem(i, text, used, voices.get(i, ())) for i, text, used in found)
+    items = tuple(TakenItem(i, text, written, used, voices.get(i, ())) for i, text, written, used in found)
     return TakenAsk(
         ask,
         chunk,

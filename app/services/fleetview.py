@@ -21,7 +21,7 @@ from app.services.warming import UNNAMED_CONCURRENCY, scopes_of
 _UNKNOWN_LATENCY_MS = 1_000.0
 _UNKNOWN_TOKENS = 200.0
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
-MOST_ASKS = 24
+MOST_ASKS = 40
 _PROBING_PACE = 0.1
 BURST = 0.1
 """Share of a minute's quota that may leave within one second, see ``Gates``."""
@@ -93,15 +93,20 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     if seen.breaker.state == "half_open":
         pace, room = min(pace, _PROBING_PACE), 0.0  # a probe, not a load
     opens_s = max(usage.ready_s for usage in seen.usage)
-    if asks >= MOST_ASKS:
-        opens_s, room = math.inf, 0.0
     if opens_s > 0:
         room = 0.0
     half_half = Usage(input_tokens=int(tokens / 2), output_tokens=int(tokens / 2))
     return Track(
-        deployment, min(pace, speed), speed, queued=calls, room=room, opens_s=opens_s, latency_ms=latency_ms,
+        deployment,
+        pace=min(pace, speed),
+        speed=speed,
+        queued=calls,
+        room=room,
+        opens_s=opens_s,
+        latency_ms=latency_ms,
         cost_micro=pricing.cost_micro(half_half, deployment.price),
-    )  # fmt: skip
+        asks=MOST_ASKS - asks,
+    )
 
 
 def _pace(limits: Limits, tokens: float) -> float:

@@ -40,7 +40,7 @@ class Wording:
     pulse: Pulse
 
     def first(self, item: TakenItem) -> Question:
-        return self._question(item, item.used + 1, item.used, restated=False)
+        return self._question(item, item.written + 1, item.used, restated=False)
 
     def restated(self, before: Question) -> Question:
         """The same question with the contract said again, and more room where the answer was cut."""
