@@ -17,27 +17,25 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.core import pricing, retry
+from app.core import retry
 from app.core.errors import NotFound, ServiceMissing
 from app.core.retry import Action
 from app.core.values import Answer, Failure, FailureKind
-from app.dialects import DIALECTS
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant, Money
 from app.gates.pulse import Pulse, Pulses
 from app.gates.spill import Spill
 from app.ledger import journal
-from app.ledger.journal import Casting, Closing, Opening, TakenAsk
-from app.ledger.states import AttemptState
+from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import FleetFile
-from app.registry.secrets import api_key, missing
-from app.services.echoes import keyless
+from app.registry.secrets import missing
+from app.services.calls import Caller
 from app.services.feedback import Feedback, Flown
 from app.services.questions import Question, Wording
 from app.services.recording import Record
 from app.services.turnstile import Turnstile
 from app.services.warming import Warmer, scopes_of
-from app.wire import Heard, Outgoing, Unsent, Wire
+from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -163,10 +161,7 @@ class Errand:
             ask.task.kind,
         )
         self._price = (deployment.price.input_micro, deployment.price.output_micro)
-        self._url = self._row.base_url.rstrip("/")
-        key = api_key(self._row)
-        self._authorization = {"authorization": f"Bearer {key}"} if key else {}
-        self._hear = keyless(DIALECTS[self._row.protocol].hear, key)
+        self._caller = Caller(self._row, deployment)
         self._todo += [self._wording.first(item) for item in ask.items]
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
@@ -273,7 +268,6 @@ class Errand:
         except DBAPIError:
             self._feedback.give_back(grant, due)
             raise
-        dialect = DIALECTS[self._row.protocol]
         outgoing = []
         taken = []
         for question in due:
@@ -286,18 +280,9 @@ class Errand:
                 )
                 continue
             self._flying[attempt_id] = Flight(question, grant)
-            said = dialect.say(question.request)
-            headers = {**said.headers, **self._authorization, "x-request-id": f"sy-{attempt_id}"}
+            timeout_s = self._deployment.timeout_s
             outgoing.append(
-                Outgoing(
-                    token=attempt_id,
-                    url=self._url + said.path,
-                    headers=headers,
-                    body=said.body,
-                    timeout_s=self._deployment.timeout_s,
-                    hear=self._hear,
-                    not_after=not_after,
-                )
+                self._caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
             )
         self._feedback.give_back(grant, taken)
         self._asker.wire.start(outgoing, self._inbox)
@@ -330,34 +315,22 @@ class Errand:
             flight = self._flying.pop(attempt_id)
             question = flight.question
             together = flown.setdefault(flight.grant.id, Flown(flight.grant))
+            closing = self._caller.closing(attempt_id, said)
+            self._record.close(closing)
             if isinstance(said.result, Unsent):
-                self._record.close(Closing(attempt_id, AttemptState.UNSENT))
                 question.number += 1
                 self._todo.append(question)
                 together.unsent.append(question)
                 continue
-            cost = pricing.cost_micro(said.result.usage, self._deployment.price)
             question.used += 1
-            together.ended.append((question, said, cost))
+            together.ended.append((question, said, closing.cost_micro))
             if isinstance(said.result, Answer):
-                self._answered(question, attempt_id, said, said.result, cost)
+                self._answered(question, attempt_id, said.result)
             else:
-                self._failed(question, attempt_id, said, said.result, cost)
+                self._failed(question, attempt_id, said.result)
         self._feedback.tell(flown.values())
 
-    def _answered(self, question: Question, attempt_id: int, heard: Heard, answer: Answer, cost: int) -> None:
-        self._record.close(
-            Closing(
-                attempt_id,
-                AttemptState.ANSWERED,
-                status=heard.status,
-                latency_ms=heard.latency_ms,
-                usage=answer.usage,
-                cost_micro=cost,
-                text=answer.text,
-                flags=answer.flags,
-            )
-        )
+    def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
         parsed = self._ask.task.read(answer.text)
         if parsed.answer is None and retry.after_abstention(question.used, self._ask.tries).action is Action.RESTATE:
             self._todo.append(self._wording.restated(question))
@@ -367,19 +340,7 @@ class Errand:
             Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
         )
 
-    def _failed(self, question: Question, attempt_id: int, heard: Heard, failure: Failure, cost: int) -> None:
-        self._record.close(
-            Closing(
-                attempt_id,
-                AttemptState.FAILED,
-                failure=failure.kind,
-                status=failure.status or heard.status,
-                latency_ms=heard.latency_ms,
-                usage=failure.usage,
-                cost_micro=cost,
-                text=failure.message,
-            )
-        )
+    def _failed(self, question: Question, attempt_id: int, failure: Failure) -> None:
         self._feedback.heed(failure)
         step = retry.after_failure(failure, question.used, self._ask.tries)
         match step.action:

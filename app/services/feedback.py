@@ -23,7 +23,8 @@ from app.wire import Heard
 log = structlog.get_logger(__name__)
 
 _SERVER_SIDE = frozenset({FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.OVERLOADED})
-_PUTS_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
+PUTS_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
+"""A deployment that fails like this is out until a ping succeeds."""
 _QUOTA_HOLD_S = 3600.0
 
 
@@ -80,7 +81,7 @@ class Feedback:
                 self._hold(failure, retry.BACKOFF_FIRST_S)
             case FailureKind.QUOTA_EXHAUSTED:
                 self._hold(failure, _QUOTA_HOLD_S)
-            case kind if kind in _PUTS_OUT:
+            case kind if kind in PUTS_OUT:
                 self._quietly(self._put_out, failure)
 
     def _hold(self, failure: Failure, otherwise_s: float) -> None:

@@ -12,26 +12,23 @@ import structlog
 from sqlalchemy import Engine
 
 from app.core import pricing, prompts
-from app.core.values import Answer, Deployment, Failure, FailureKind, Usage
-from app.dialects import DIALECTS
+from app.core.values import Answer, Deployment, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
 from app.ledger import history, journal
 from app.ledger.history import Checkup
-from app.ledger.journal import Closing
-from app.ledger.states import AttemptState
 from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import api_key, missing
-from app.services.echoes import keyless
+from app.registry.secrets import missing
+from app.services.calls import Caller
+from app.services.feedback import PUTS_OUT
 from app.services.warming import Warmer, scopes_of
-from app.wire import Heard, Outgoing, Unsent, Wire
+from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)
 
 _PING_SHARE_OF_DAY = 0.02
 _PING_TIMEOUT_S = 20.0
-_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
 
 
 @dataclass(slots=True)
@@ -78,10 +75,9 @@ class Monitor:
     def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> Iterator[Checkup]:
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
-        flying: dict[int, tuple[Deployment, Grant, int]] = {}
+        flying: dict[int, tuple[Deployment, Caller, Grant]] = {}
         for deployment in deployments:
             row = fleet.provider(deployment.provider)
-            key = api_key(row)
             if without := missing([row]):
                 yield Checkup(deployment.name, "out", f"no key: {without[row.name]}")
                 continue
@@ -93,24 +89,11 @@ class Monitor:
                 log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
                 continue
             attempt_id = journal.open_ping(self.engine, deployment, tokens)
-            flying[attempt_id] = (deployment, grant, tokens)
-            dialect = DIALECTS[row.protocol]
-            said = dialect.say(request)
-            authorization = {"authorization": f"Bearer {key}"} if key else {}
-            self.wire.start(
-                [
-                    Outgoing(
-                        token=attempt_id,
-                        url=row.base_url + said.path,
-                        headers={**said.headers, **authorization, "x-request-id": f"sy-{attempt_id}"},
-                        body=said.body,
-                        timeout_s=min(deployment.timeout_s, _PING_TIMEOUT_S),
-                        hear=keyless(dialect.hear, key),
-                        not_after=asked_at + self.margin_s / 2,
-                    )
-                ],
-                inbox,
-            )
+            caller = Caller(row, deployment)
+            flying[attempt_id] = (deployment, caller, grant)
+            timeout_s = min(deployment.timeout_s, _PING_TIMEOUT_S)
+            not_after = asked_at + self.margin_s / 2
+            self.wire.start([caller.outgoing(attempt_id, request, not_after=not_after, timeout_s=timeout_s)], inbox)
         until = time.monotonic() + _PING_TIMEOUT_S + 5
         while flying:
             try:
@@ -122,40 +105,24 @@ class Monitor:
                 yield checkup
 
     def _take_in(
-        self, deployment: Deployment, grant: Grant, tokens: int, attempt_id: int, heard: Heard
+        self, deployment: Deployment, caller: Caller, grant: Grant, attempt_id: int, heard: Heard
     ) -> Checkup | None:
-        result = heard.result
-        name = deployment.name
+        result, name = heard.result, deployment.name
+        journal.close(self.engine, journal.ping_parameters(caller.closing(attempt_id, heard)))
         if isinstance(result, Unsent):
-            self.gates.give_back(grant, calls=1, tokens=tokens)
-            journal.close(self.engine, journal.ping_parameters(Closing(attempt_id, AttemptState.UNSENT)))
+            self.gates.give_back(grant, calls=1, tokens=grant.tokens)
             return None
-        cost = pricing.cost_micro(result.usage, deployment.price)
-        self.gates.true_up(grant, calls=1, reserved_tokens=tokens, actual_tokens=result.usage.total)
-        closing = _closing(attempt_id, heard, result, result.usage, cost)
-        journal.close(self.engine, journal.ping_parameters(closing))
+        self.gates.true_up(grant, calls=1, reserved_tokens=grant.tokens, actual_tokens=result.usage.total)
         if isinstance(result, Answer):
             self.breaker.record(name, 1, 0)
             self.pulses.observe(name, "ping", calls=1, latency_ms_sum=heard.latency_ms, tokens_sum=result.usage.total)
             if "OK" in result.text.upper():
                 return Checkup(name, "healthy", latency_ms=heard.latency_ms)
             return Checkup(name, "down", f"did not answer OK but {result.text[:60]!r}", heard.latency_ms)
-        if result.kind is FailureKind.RATE_LIMIT or result.kind is FailureKind.QUOTA_EXHAUSTED:
+        if result.kind in (FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED):
             self.gates.hold(f"deployment:{name}", result.retry_after_s or 60.0)
             return Checkup(name, "healthy", f"{result.kind.value}: {result.message}")  # alive, only busy
-        return Checkup(name, "out" if result.kind in _OUT else "down", f"{result.kind.value}: {result.message}")
-
-
-def _closing(attempt_id: int, heard: Heard, result: Answer | Failure, usage: Usage, cost: int) -> Closing:
-    if isinstance(result, Answer):
-        return Closing(
-            attempt_id, AttemptState.ANSWERED, status=heard.status, latency_ms=heard.latency_ms, usage=usage,
-            cost_micro=cost, text=result.text, flags=result.flags,
-        )  # fmt: skip
-    return Closing(
-        attempt_id, AttemptState.FAILED, result.kind, result.status or heard.status, heard.latency_ms, usage, cost,
-        result.message,
-    )  # fmt: skip
+        return Checkup(name, "out" if result.kind in PUTS_OUT else "down", f"{result.kind.value}: {result.message}")
 
 
 def _may_ping(deployment: Deployment, pings_today: int) -> bool:

@@ -1,0 +1,55 @@
+"""Calls: a question as what goes over the wire to one deployment, and what came back as what the ledger keeps."""
+
+from __future__ import annotations
+
+from app.core import pricing
+from app.core.values import Answer, Deployment, Request
+from app.dialects import DIALECTS
+from app.ledger.journal import Closing
+from app.ledger.states import AttemptState
+from app.registry.rows import ProviderRow
+from app.registry.secrets import api_key
+from app.services.echoes import keyless
+from app.wire import Heard, Outgoing, Unsent
+
+
+class Caller:
+    """Speaks to one deployment. The key is read once, goes into a header, and nowhere else."""
+
+    def __init__(self, row: ProviderRow, deployment: Deployment) -> None:
+        key = api_key(row)
+        self._deployment = deployment
+        self._url = row.base_url.rstrip("/")
+        self._authorization = {"authorization": f"Bearer {key}"} if key else {}
+        self._dialect = DIALECTS[row.protocol]
+        self._hear = keyless(self._dialect.hear, key)
+
+    def outgoing(self, attempt_id: int, request: Request, *, not_after: float, timeout_s: float) -> Outgoing:
+        """The call of one attempt. Its number travels along, so that a bill can be held against the ledger."""
+        said = self._dialect.say(request)
+        return Outgoing(
+            token=attempt_id,
+            url=self._url + said.path,
+            headers={**said.headers, **self._authorization, "x-request-id": f"sy-{attempt_id}"},
+            body=said.body,
+            timeout_s=timeout_s,
+            hear=self._hear,
+            not_after=not_after,
+        )
+
+    def closing(self, attempt_id: int, heard: Heard) -> Closing:
+        """How the attempt ended, with what it cost."""
+        result = heard.result
+        if isinstance(result, Unsent):
+            return Closing(attempt_id, AttemptState.UNSENT)
+        return Closing(
+            attempt_id,
+            AttemptState.ANSWERED if isinstance(result, Answer) else AttemptState.FAILED,
+            failure=None if isinstance(result, Answer) else result.kind,
+            status=heard.status if isinstance(result, Answer) else result.status or heard.status,
+            latency_ms=heard.latency_ms,
+            usage=result.usage,
+            cost_micro=pricing.cost_micro(result.usage, self._deployment.price),
+            text=result.text if isinstance(result, Answer) else result.message,
+            flags=result.flags if isinstance(result, Answer) else (),
+        )
