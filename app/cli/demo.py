@@ -102,7 +102,8 @@ def _job(engine: Engine) -> str:
     """A new job; or the one that an interrupted demonstration left, if it can still be finished in time."""
     from app.demo.stage import HEADLINES
     from app.ledger import reports
-    from app.services.intake import Columns, read
+    from app.services.intake import read
+    from app.services.rows import Columns
     from app.services.submitting import Submitter
 
     for left in reports.jobs(engine, most=1):

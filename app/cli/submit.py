@@ -117,8 +117,9 @@ class _Source:
     @contextmanager
     def rows(self, spec: JobSpec) -> Iterator[Iterator[Any]]:
         from app.services import intake
+        from app.services.rows import Columns
 
-        columns = intake.Columns(self.text, self.id, self.gold, spec.labels)
+        columns = Columns(self.text, self.id, self.gold, spec.labels)
         with _opened(self.file) as stream:
             yield intake.read(stream, columns, name=self.file, on_bad=self.skipped.row if self.skipped else None)
 

@@ -29,7 +29,7 @@ from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
 from app.services.estimating import Estimate, estimate
-from app.services.intake import BadRow, check_row
+from app.services.rows import BadRow, check_row
 
 MAX_MESSAGE_ITEMS = 50_000
 MAX_MESSAGE_BYTES = 20_000_000

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, create_engine
 from app.core.errors import Conflict, InputError, RecipeError, UsageError
 from app.ledger.door import Row
 from app.registry.fleet import FleetFile
-from app.services.intake import Columns, read
+from app.services.intake import read
+from app.services.rows import Columns
 from app.services.submitting import MAX_MESSAGE_BYTES, Submitter, spec_of
 
 FLEET = """\

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from app.core.errors import InputError
 from app.ledger.door import Row
-from app.services.intake import MAX_TEXT_CHARS, Columns, read
+from app.services.intake import read
+from app.services.rows import MAX_TEXT_CHARS, Columns
 
 BANK = 'text,category\nWhere is my card?,card\n"I waited, and waited.\nNothing.",delay\n'
 
