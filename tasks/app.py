@@ -52,7 +52,7 @@ def connect(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         task_ignore_result=True,  # chords count their headers all the same; results are rows in the ledger
-        result_expires=3600,
+        result_expires=600,
         result_chord_expires=6 * 3600,
         result_backend_thread_safe=True,
         worker_prefetch_multiplier=1,
