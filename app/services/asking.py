@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -151,7 +151,7 @@ class Errand:
     def _prepare(self) -> None:
         """Word the questions, or refuse them all where no call is to be made."""
         ask, deployment = self._ask, self._deployment
-        self._wording = Wording(ask, deployment, self._estimate())
+        self._wording = Wording(ask, deployment, self._pulse())
         self._feedback = Feedback(
             self._asker.engine,
             self._asker.gates,
@@ -170,12 +170,18 @@ class Errand:
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
-    def _estimate(self) -> Pulse:
+    def _pulse(self) -> Pulse:
         try:
             name = self._deployment.name
             return self._asker.pulses.estimates([name], self._ask.task.kind)[name]
         except ServiceMissing:
             return Pulse()
+
+    def _estimate_again(self) -> None:
+        """While a chunk waits for tokens others learn how few they take: it need not wait for more than that."""
+        self._wording = replace(self._wording, pulse=self._pulse())
+        for question in self._todo:
+            self._wording.estimate(question)
 
     def _launch(self) -> float | None:
         """Send what may be sent now. Returns the seconds after which to look again; None: when something is heard."""
@@ -244,6 +250,8 @@ class Errand:
             case "money":
                 self._refuse_all(FailureKind.BUDGET, "the job's budget is used up")
             case _ if 0 <= no.wait_ms <= patience_ms:
+                if no.reason == "tokens":
+                    self._estimate_again()
                 return max(_LEAST_WAIT_S, no.wait_ms / 1000)
             case "breaker_open":
                 self._refuse_all(FailureKind.BREAKER_OPEN, "the circuit breaker is open")

@@ -52,10 +52,15 @@ class Wording:
             request = prompts.synthesis(ask.task, item.text, item.voices, deployment, ask.plan.seed + item.id)
         else:
             request = prompts.ask(ask.task, item.text, deployment, restated=restated)
-        guess = pricing.estimate_input_tokens(request.messages)
-        inputs, outputs = self._expect(guess, request.max_tokens)
-        micro = pricing.cost_micro(Usage(input_tokens=inputs, output_tokens=outputs), deployment.price)
-        return Question(item, number, used, request, guess, inputs + outputs, micro)
+        question = Question(item, number, used, request, pricing.estimate_input_tokens(request.messages), 0, 0)
+        self.estimate(question)
+        return question
+
+    def estimate(self, question: Question) -> None:
+        """Set what is to be reserved for the question, by what is known now."""
+        inputs, outputs = self._expect(question.guessed_input, question.request.max_tokens)
+        question.tokens = inputs + outputs
+        question.micro = pricing.cost_micro(Usage(input_tokens=inputs, output_tokens=outputs), self.deployment.price)
 
     def _expect(self, guess: int, max_tokens: int) -> tuple[int, int]:
         """Input and output tokens to set aside: the most it may be, until enough has been seen to know better.
