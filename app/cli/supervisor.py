@@ -180,7 +180,7 @@ class Supervisor:
             child.pipe = -1
         node, child.node = child.node, None
         if node is not None:
-            self._rescue(node)
+            self._rescue(node, rang_bells=child.name == "control")
         if not child.wanted or self.stopping:
             if not child.wanted and not self.stopping:
                 del self.children[child.name]
@@ -190,13 +190,13 @@ class Supervisor:
         lived = time.monotonic() - child.started
         self._again[child.name] = time.monotonic() + (0.0 if lived > 5 * _RESTART_PAUSE_S else _RESTART_PAUSE_S)
 
-    def _rescue(self, node: str) -> None:
+    def _rescue(self, node: str, *, rang_bells: bool) -> None:
         """Its leases need not run out first: we know that it is gone."""
         if self.settings.database_url is None:
             return
         engine = create_engine(self.settings.database_url.get_secret_value(), poolclass=NullPool)
         try:
-            held = upkeep.rescue(engine, node)
+            held = upkeep.rescue(engine, node, rang_bells=rang_bells)
             if held:
                 log.warning("its asks go on elsewhere", action="process.rescue", asks=held)
         except DBAPIError:

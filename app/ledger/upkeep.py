@@ -102,9 +102,23 @@ def stranded(engine: Engine, providers: Sequence[str]) -> list[RungAsk]:
         return [RungAsk(*row) for row in rows]
 
 
-def rescue(engine: Engine, worker: str) -> int:
-    """A worker of this name is known to be dead: let its leases run out now. Returns how many it held."""
+def wake_parked(engine: Engine) -> int:
+    """Somebody may be free again: let every parked chunk look at the next sweep. Returns how many there are."""
     with engine.begin() as connection:
+        return connection.exec_driver_sql(
+            "UPDATE chunks SET wake_at = clock_timestamp() WHERE state = 'parked' AND wake_at > clock_timestamp()"
+        ).rowcount
+
+
+def rescue(engine: Engine, worker: str, *, rang_bells: bool = False) -> int:
+    """A worker of this name is known to be dead: let its leases run out now. Returns how many it held.
+
+    ``rang_bells``: it was the one that rings. Whatever it had written down and not rung yet is rung by the next
+    sweep, and so is what waits in the queues: a bell too many does no harm.
+    """
+    with engine.begin() as connection:
+        if rang_bells:
+            connection.exec_driver_sql("UPDATE asks SET lease_until = clock_timestamp() WHERE state = 'sent'")
         return connection.exec_driver_sql(
             "UPDATE asks SET lease_until = clock_timestamp() WHERE state = 'running' AND worker = %s", (worker,)
         ).rowcount

@@ -16,7 +16,7 @@ from app.core.values import Answer, Deployment, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
-from app.ledger import history, journal
+from app.ledger import history, journal, upkeep
 from app.ledger.history import Checkup
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
@@ -68,7 +68,10 @@ class Monitor:
         return checkups
 
     def _write(self, checkups: Sequence[Checkup]) -> None:
-        for name, before, now, reason in history.write_health(self.engine, checkups):
+        changes = history.write_health(self.engine, checkups)
+        if any(now == "healthy" for _, _, now, _ in changes):
+            upkeep.wake_parked(self.engine)
+        for name, before, now, reason in changes:
             level = log.info if now == "healthy" else log.error
             level("health changed", action="health.change", deployment=name, before=before, now=now, reason=reason)
 

@@ -164,6 +164,22 @@ def test_a_stuck_chunk_parks_until_its_deployment_is_back(small_yard: SmallYard)
     assert yard.state("jobs") == ["done"]
 
 
+def test_news_of_a_healthy_deployment_wakes_what_is_parked(small_yard: SmallYard) -> None:
+    yard = small_yard.open([vendor("x")])
+    yard.submit(1, **SINGLE)
+    asks = yard.dispatch()
+    yard.yard.breaker.force_open("x/m", 120)
+    ask_all(yard, asks)
+    yard.settle()
+    yard.yard.breaker.reset("x/m")
+    yard.mark("down", "x/m")
+    assert yard.yard.sweeper.sweep()[1] == []
+    yard.yard.monitor.check()
+    assert yard.yard.sweeper.sweep()[1] == [asks[0].chunk_id]
+    yard.follow(yard.settle().wave)
+    assert [row[1] for row in yard.decisions()] == ["decided"]
+
+
 def test_a_parked_chunk_whose_deployment_is_still_away_parks_again(small_yard: SmallYard) -> None:
     yard = small_yard.open([vendor("x")])
     yard.submit(1, **SINGLE)
