@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -104,24 +105,27 @@ def test_flower_wants_the_password(up: Up) -> None:
     assert up.flower("guess") == 401
 
 
-def test_a_killed_worker_is_started_again_and_its_work_goes_on_at_once(up: Up, tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", ["worker", "control"])
+def test_what_is_killed_is_started_again_and_its_work_goes_on_at_once(up: Up, tmp_path: Path, victim: str) -> None:
     table = tmp_path / "items.csv"
-    table.write_text("text\n" + "".join(f"case {n}\n" for n in range(12)))
+    table.write_text("text\n" + "".join(f"{victim} case {n}\n" for n in range(12)))
     submitted = up.switchyard("submit", str(table), "--labels", LABELS, "--strategy", "single-query")
     assert submitted.returncode == 0, submitted.stderr
     job = submitted.stdout.strip()
 
-    def status() -> dict[str, object]:
-        said: dict[str, object] = json.loads(up.switchyard("status", job, "--json").stdout)
+    def read(*arguments: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(up.switchyard(*arguments, "--json").stdout)
         return said
 
-    wait_until(lambda: '"outcome":"open"' in up.switchyard("explain", job, "1", "--json").stdout.replace(" ", ""), 20)
-    explained = json.loads(up.switchyard("explain", job, "1", "--json").stdout)
-    victim = explained["attempts"][0]["deployment"].partition("/")[0]
+    def under_way() -> bool:
+        return any(attempt["outcome"] == "open" for attempt in read("explain", job, "1")["attempts"])
+
+    wait_until(under_way, 20)
+    provider_of_first = read("explain", job, "1")["attempts"][0]["deployment"].partition("/")[0]
     began = time.monotonic()
-    os.kill(up.processes()[f"provider.{victim}"], signal.SIGKILL)
-    wait_until(lambda: status()["state"] == "done", 30)
-    # A lease lasts 30 s: without the rescue nothing would have moved before.
+    os.kill(up.processes()["control" if victim == "control" else f"provider.{provider_of_first}"], signal.SIGKILL)
+    wait_until(lambda: read("status", job)["state"] == "done", 30)
+    # A lease lasts 30 s and a bell is missed after 45 s: without the rescue nothing would have moved before.
     assert time.monotonic() - began < 25
     results = [json.loads(line) for line in up.switchyard("results", job).stdout.splitlines()]
     assert [line["status"] for line in results] == ["decided"] * 12
