@@ -49,6 +49,9 @@ def after_failure(failure: Failure, tries_used: int, tries_granted: int) -> Step
             return Step(Action.GIVE_UP)
 
 
-def after_abstention(tries_used: int, tries_granted: int) -> Step:
-    """An answer that cannot be read is asked for once more with the contract restated."""
-    return Step(Action.RESTATE if tries_used == 1 and tries_granted > 1 else Action.GIVE_UP)
+def after_abstention(tries_used: int, tries_granted: int, *, cut: bool) -> Step:
+    """An answer that was cut off before it could be read is asked for once more, with more room.
+
+    One that came whole and cannot be read is an abstention: another voice costs the same call and may say more.
+    """
+    return Step(Action.RESTATE if cut and tries_used == 1 and tries_granted > 1 else Action.GIVE_UP)

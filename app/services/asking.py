@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core import retry
 from app.core.errors import NotFound, ServiceMissing
 from app.core.retry import Action
-from app.core.values import Answer, Failure, FailureKind
+from app.core.values import Answer, Failure, FailureKind, Finish
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant, Money
 from app.gates.pulse import Pulse, Pulses
@@ -340,9 +340,11 @@ class Errand:
 
     def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
         parsed = self._ask.task.read(answer.text)
-        if parsed.answer is None and retry.after_abstention(question.used, self._ask.tries).action is Action.RESTATE:
-            self._todo.append(self._wording.restated(question))
-            return
+        if parsed.answer is None:
+            step = retry.after_abstention(question.used, self._ask.tries, cut=answer.finish is Finish.LENGTH)
+            if step.action is Action.RESTATE:
+                self._todo.append(self._wording.restated(question))
+                return
         flags = (*answer.flags, *parsed.flags)
         self._record.cast(
             Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
