@@ -32,8 +32,8 @@ class Script:
         self.answers.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, body))
         return self
 
-    def says(self, text: str, tokens: int = 3) -> Script:
-        return self.then(200, completion(text, tokens))
+    def says(self, text: str, tokens: int = 3, finish: str = "stop") -> Script:
+        return self.then(200, completion(text, tokens, finish))
 
     def _answer(self, request: Request) -> Response:
         self.asked.append(json.loads(request.data))
@@ -45,8 +45,8 @@ class Script:
         )
 
 
-def completion(text: str, tokens: int = 3) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+def completion(text: str, tokens: int = 3, finish: str = "stop") -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
     return {"id": "c", "model": "m", "choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": tokens}}
 
 
@@ -111,8 +111,8 @@ def test_no_more_calls_than_the_item_has_attempts(yard: SmallYard, script: Scrip
     assert [row[1] for row in yard.decisions()] == ["undecided"]
 
 
-def test_what_cannot_be_read_is_asked_once_more_in_other_words(yard: SmallYard, script: Script) -> None:
-    script.says("Both have their merits.")
+def test_what_was_cut_off_is_asked_once_more_in_other_words_and_with_more_room(yard: SmallYard, script: Script) -> None:
+    script.says("Both have their merits, so", finish="length")
     ask_one(yard)
     assert yard.attempts() == [(1, "answered", None, 200), (2, "answered", None, 200)]
     assert yard.votes() == [(0, "a", None, 2)]
@@ -120,13 +120,21 @@ def test_what_cannot_be_read_is_asked_once_more_in_other_words(yard: SmallYard, 
     assert "could not be read" not in first
     assert "could not be read" in second
     assert script.asked[0]["messages"][1] == script.asked[1]["messages"][1], "the item's text stands unchanged"
+    assert script.asked[0]["max_tokens"] < script.asked[1]["max_tokens"]
 
 
-def test_what_cannot_be_read_twice_is_an_abstention(yard: SmallYard, script: Script) -> None:
-    script.says("Both have their merits.").says("Hard to say.")
+def test_what_is_cut_off_twice_is_an_abstention(yard: SmallYard, script: Script) -> None:
+    script.says("Both have their merits, so", finish="length").says("It is hard to", finish="length")
     ask_one(yard)
     assert len(script.asked) == 2
     assert yard.votes() == [(0, None, None, 2)]
+
+
+def test_what_came_whole_and_cannot_be_read_is_an_abstention_at_once(yard: SmallYard, script: Script) -> None:
+    script.says("Both have their merits.")
+    ask_one(yard)
+    assert len(script.asked) == 1
+    assert yard.votes() == [(0, None, None, 1)]
     assert yard.value("SELECT reason FROM votes") is not None
 
 
