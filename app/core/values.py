@@ -131,6 +131,9 @@ class Usage:
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    stated_input: int | None = field(default=None, compare=False)
+    stated_output: int | None = field(default=None, compare=False)
+    """The vendor's two headline counts as it gave them, for bug reports; vendors differ in what these include."""
 
     @property
     def total(self) -> int:
@@ -160,3 +163,5 @@ class Failure:
     retry_after_s: float | None = None
     usage: Usage = field(default_factory=Usage)
     """Tokens that a failing call still cost (an empty answer is billed all the same)."""
+    finish: Finish | None = None
+    """How the generation ended, where there was one: a refusal may say ``stop``."""

@@ -11,6 +11,10 @@ from app.dialects.wireform import Said
 class Dialect(Protocol):
     """What a protocol's module offers."""
 
+    def authorize(self, key: str, /) -> dict[str, str]:
+        """The headers that carry the key."""
+        ...
+
     def say(self, request: Request, /) -> Said: ...
 
     def hear(self, status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...

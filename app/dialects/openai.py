@@ -2,8 +2,8 @@
 
 Sources: platform.openai.com/docs/api-reference/chat, and recorded responses of the vendors where they differ.
 
-Warning: the protocol has no field for "cut before anything was said". Such an answer, billed but empty, is a
-Failure ``malformed`` with its usage; ``EMPTY_CUT`` in its message says that more room may help.
+Warning: an answer may be empty, with its finish reason as the vendor gave it: a model that spent all its room on
+thinking says ``length``. It is an Answer here because that is what came; whoever asked decides what it is worth.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
-from app.dialects.trouble import failure, failure_of
+from app.dialects.trouble import failure_of, refusal
 from app.dialects.wireform import Said
 
 PATH = "/chat/completions"
 HEADERS = {"content-type": "application/json", "accept": "application/json"}
 
-EMPTY_CUT = "empty answer: cut at the token limit"
 EMPTY = "empty answer"
 
 _FINISH = {
@@ -35,6 +34,11 @@ _FINISH = {
     "insufficient_system_resource": Finish.ERROR,
 }  # fmt: skip
 _NO_USAGE = Usage()
+
+
+def authorize(key: str) -> dict[str, str]:
+    """The header that carries the key."""
+    return {"authorization": f"Bearer {key}"}
 
 
 def say(request: Request) -> Said:
@@ -56,20 +60,18 @@ def say(request: Request) -> Said:
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     """The answer in a response, or why there is none. Never raises for what a provider sent."""
-    if status != 200:
-        if 200 < status < 300:
-            return Failure(FailureKind.MALFORMED, f"HTTP {status} in place of an answer", status)
-        if status < 400:
-            return Failure(FailureKind.SERVER_ERROR, f"HTTP {status}: a redirect is not followed", status)
-        return failure(status, headers, body)
+    refused = refusal(status, headers, body)
+    if refused is not None:
+        return refused
     try:
         doc = orjson.loads(body)
     except ValueError:
-        return _hear_unusual(headers, body)
-    return _hear_document(headers, doc)
+        return hear_unusual(headers, body)
+    return hear_document(headers, doc)
 
 
-def _hear_document(headers: Mapping[str, str], doc: Any) -> Answer | Failure:
+def hear_document(headers: Mapping[str, str], doc: Any) -> Answer | Failure:
+    """As ``hear``, for the parsed body of a 200; other vendors' envelopes hold such documents too."""
     if isinstance(doc, list) and doc:
         doc = doc[0]
     if not isinstance(doc, dict):
@@ -78,20 +80,21 @@ def _hear_document(headers: Mapping[str, str], doc: Any) -> Answer | Failure:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return _without_choice(headers, doc)
     choice = choices[0]
-    usage = _usage(doc.get("usage"))
+    usage = usage_of(doc.get("usage"))
     if choice.get("error"):
         return failure_of(200, headers, {"error": choice["error"]}, usage=usage)
     message = choice.get("message")
     if not isinstance(message, dict):
         text = choice.get("text")
         message = {"content": text} if isinstance(text, str) else {}
-    answer = _answer(message, choice.get("finish_reason"), usage, doc)
-    if doc.get("error") and isinstance(answer, Failure):
+    answer = answer_of(message, choice.get("finish_reason"), usage, doc)
+    if doc.get("error") and (isinstance(answer, Failure) or not answer.text.strip()):
         return failure_of(200, headers, doc, usage=usage)
     return answer
 
 
-def _answer(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, Any]) -> Answer | Failure:
+def answer_of(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, Any]) -> Answer | Failure:
+    """The answer in a ``message``, with its finish reason; ``doc`` names the model and the response."""
     text = message.get("content")
     thought = message.get("reasoning_content") or message.get("reasoning") or ""
     if not isinstance(text, str):
@@ -103,18 +106,16 @@ def _answer(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, A
     finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
     if finish is Finish.OTHER and isinstance(reason, str):
         finish = _FINISH.get(reason.lower(), Finish.OTHER)
-    if finish is Finish.CONTENT_FILTER:
-        refusal = message.get("refusal")
-        return Failure(FailureKind.CONTENT_FILTER, _words(refusal) or "stopped by a content filter", 200, usage=usage)
+    refused = message.get("refusal")
+    silent = not text or text.isspace()
+    if finish is Finish.CONTENT_FILTER or (refused and silent):
+        why = _words(refused) or "stopped by a content filter"
+        return Failure(FailureKind.CONTENT_FILTER, why, 200, usage=usage, finish=finish)
     if finish is Finish.ERROR:
         kind = FailureKind.OVERLOADED if reason == "insufficient_system_resource" else FailureKind.SERVER_ERROR
-        return Failure(kind, safe_message(f"generation ended with {reason}"), 200, usage=usage)
-    if not text or text.isspace():
-        refusal = message.get("refusal")
-        if refusal:
-            return Failure(FailureKind.CONTENT_FILTER, _words(refusal) or "refused", 200, usage=usage)
-        if not (message.get("tool_calls") or message.get("function_call")):
-            return _malformed(EMPTY_CUT if finish is Finish.LENGTH else EMPTY, usage)
+        return Failure(kind, safe_message(f"generation ended with {reason}"), 200, usage=usage, finish=finish)
+    if silent and not (reason or thought or leaked or usage.stated_output or _calls_tools(message)):
+        return _malformed(EMPTY, usage)  # nothing was said, and nothing shows that anything was meant to be
     if "\x00" in text:
         text = text.replace("\x00", "")  # Postgres stores no NUL
     model, request_id = doc.get("model"), doc.get("id")
@@ -127,6 +128,10 @@ def _answer(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, A
         request_id if isinstance(request_id, str) else "",
         ("reasoning_leak",) if leaked else (),
     )
+
+
+def _calls_tools(message: dict[str, Any]) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _words(refusal: Any) -> str:
@@ -157,7 +162,7 @@ def _join(parts: Any) -> tuple[str, str]:
 
 def _without_choice(headers: Mapping[str, str], doc: dict[str, Any]) -> Failure:
     """Errors that came with a 200: an ``error`` object, MiniMax's ``base_resp``, a bare message with a code."""
-    usage = _usage(doc.get("usage"))
+    usage = usage_of(doc.get("usage"))
     base = doc.get("base_resp")
     broken_base = isinstance(base, dict) and base.get("status_code") not in (0, None)
     bare = doc.get("message") or doc.get("msg") or doc.get("detail") or doc.get("errors")
@@ -170,7 +175,11 @@ def _count(value: Any) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def _usage(raw: Any) -> Usage:
+def _stated(raw: dict[str, Any], *names: str) -> int | None:
+    return next((raw[name] for name in names if type(raw.get(name)) is int and raw[name] >= 0), None)
+
+
+def usage_of(raw: Any) -> Usage:
     """The vendor's counts in disjoint buckets; their sum is its ``total_tokens`` where that can be made to hold.
 
     Cached tokens are part of the prompt and reasoning part of the completion, unless the numbers say otherwise:
@@ -188,8 +197,9 @@ def _usage(raw: Any) -> Usage:
     details = raw.get("completion_tokens_details") or raw.get("output_tokens_details")
     thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
     thought = thought or _count(raw.get("reasoning_tokens"))
+    stated = (_stated(raw, "prompt_tokens", "input_tokens"), _stated(raw, "completion_tokens", "output_tokens"))
     if not cached and not thought and total <= prompt + completion:
-        return Usage(prompt, 0, completion, 0)
+        return Usage(prompt, 0, completion, 0, *stated)
 
     beside = total - prompt - completion
     if thought and (thought > completion or beside == thought):
@@ -200,10 +210,10 @@ def _usage(raw: Any) -> Usage:
         beside -= cached
     else:
         prompt -= cached
-    return Usage(prompt, cached, completion, thought + max(beside, 0))
+    return Usage(prompt, cached, completion, thought + max(beside, 0), *stated)
 
 
-def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+def hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     """A 200 whose body is no plain JSON: a stream of events nobody asked for, a byte order mark, a page, a cut."""
     stripped = body.removeprefix(b"\xef\xbb\xbf").strip()
     if stripped.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
@@ -212,7 +222,7 @@ def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
         return _malformed("the body is empty", _NO_USAGE)
     if stripped is not body:
         try:
-            return _hear_document(headers, orjson.loads(stripped))
+            return hear_document(headers, orjson.loads(stripped))
         except ValueError:
             pass
     what = "an HTML page" if stripped[:1] == b"<" else "cut or broken JSON" if stripped[:1] in b"{[" else "no JSON"
@@ -232,11 +242,11 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
         try:
             event = orjson.loads(line[5:])
         except ValueError:
-            return _malformed("the stream is cut or broken", _usage(whole.get("usage")))
+            return _malformed("the stream is cut or broken", usage_of(whole.get("usage")))
         if not isinstance(event, dict):
             continue
         if event.get("error"):
-            return failure_of(200, headers, event, usage=_usage(event.get("usage") or whole.get("usage")))
+            return failure_of(200, headers, event, usage=usage_of(event.get("usage") or whole.get("usage")))
         _keep(event, whole)
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
@@ -257,7 +267,7 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     if not whole:
         return _malformed("the stream holds no events", _NO_USAGE)
     message |= {"content": "".join(said), "reasoning": "".join(thought)}
-    return _answer(message, reason, _usage(whole.get("usage")), whole)
+    return answer_of(message, reason, usage_of(whole.get("usage")), whole)
 
 
 def _keep(event: dict[str, Any], whole: dict[str, Any]) -> None:

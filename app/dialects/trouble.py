@@ -231,6 +231,17 @@ def _note_code(value: object, found: Complaint, prefix: str) -> None:
     found.codes.append(prefix + re.sub(r"[^a-z0-9]", "", word.lower()))
 
 
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure | None:
+    """The Failure that the HTTP status alone makes certain; None for a 200, whose body decides."""
+    if status == 200:
+        return None
+    if 200 < status < 300:
+        return Failure(FailureKind.MALFORMED, f"HTTP {status} in place of an answer", status)
+    if status < 400:
+        return Failure(FailureKind.SERVER_ERROR, f"HTTP {status}: a redirect is not followed", status)
+    return failure(status, headers, body)
+
+
 def failure(status: int, headers: Mapping[str, str], body: bytes, usage: Usage | None = None) -> Failure:
     """The Failure for a response that is none, or for an error that came with status 200."""
     try:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.core import pricing
-from app.core.values import Answer, Deployment, Request
+from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Request
 from app.dialects import DIALECTS
 from app.ledger.journal import Closing
 from app.ledger.states import AttemptState
 from app.registry.rows import ProviderRow
 from app.registry.secrets import api_key
 from app.services.echoes import keyless
-from app.wire import Heard, Outgoing, Unsent
+from app.wire import Hear, Heard, Outgoing, Unsent
+
+EMPTY = "empty answer"
+EMPTY_CUT = "empty answer: cut at the token limit"
 
 
 class Caller:
@@ -20,9 +25,9 @@ class Caller:
         key = api_key(row)
         self._deployment = deployment
         self._url = row.base_url.rstrip("/")
-        self._authorization = {"authorization": f"Bearer {key}"} if key else {}
         self._dialect = DIALECTS[row.protocol]
-        self._hear = keyless(self._dialect.hear, key)
+        self._authorization = self._dialect.authorize(key) if key else {}
+        self._hear = keyless(spoken(self._dialect.hear), key)
 
     def outgoing(self, attempt_id: int, request: Request, *, not_after: float, timeout_s: float) -> Outgoing:
         """The call of one attempt. Its number travels along, so that a bill can be held against the ledger."""
@@ -53,3 +58,20 @@ class Caller:
             text=result.text if isinstance(result, Answer) else result.message,
             flags=result.flags if isinstance(result, Answer) else (),
         )
+
+
+def spoken(hear: Hear) -> Hear:
+    """``hear`` for a seat: an answer that says nothing is no answer, but ``malformed``, and billed all the same.
+
+    So it is asked for once more (with more room, where the room was spent on thinking), and a deployment that
+    answers nothing else counts as ill. A call of tools is left alone: it says something, though not to us.
+    """
+
+    def heard(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+        result = hear(status, headers, body)
+        if isinstance(result, Failure) or result.finish is Finish.TOOL_CALLS or result.text.strip():
+            return result
+        why = EMPTY_CUT if result.finish is Finish.LENGTH else EMPTY
+        return Failure(FailureKind.MALFORMED, why, status, usage=result.usage, finish=result.finish)
+
+    return heard
