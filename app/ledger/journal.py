@@ -150,6 +150,11 @@ WITH closing AS (
            AND EXISTS (SELECT FROM asks WHERE id = %(ask)s AND state = 'running' AND worker = %(worker)s))
        OR v.attempt_id IN (SELECT id FROM closed WHERE NOT late)
     ON CONFLICT DO NOTHING
+), tidied AS (
+    UPDATE attempts a SET state = 'unsent', closed_at = clock_timestamp()
+    FROM asks k
+    WHERE %(tidy)s AND k.id = %(ask)s AND k.state = 'running' AND k.worker = %(worker)s AND a.state = 'open'
+      AND a.chunk_id = %(chunk)s AND a.seat = %(seat)s AND a.item_id = ANY(k.item_ids) AND a.id <> ALL(%(id)s::bigint[])
 )
 UPDATE asks SET state = 'done', done_at = clock_timestamp()
 WHERE %(last)s AND id = %(ask)s AND state = 'running' AND worker = %(worker)s
@@ -259,14 +264,19 @@ def closing_parameters(
     closings: Sequence[Closing],
     castings: Sequence[Casting],
     last: bool,
+    tidy: bool = False,
 ) -> dict[str, Any]:
-    """Everything ``close`` writes, as plain JSON values: what is spilled where Postgres is away."""
+    """Everything ``close`` writes, as plain JSON values: what is spilled where Postgres is away.
+
+    ``tidy``: nothing of this ask is in flight, so whatever else of it stands open was written and never sent.
+    """
     return {
         "ask": ask_id,
         "chunk": chunk_id,
         "seat": seat,
         "worker": worker,
         "last": last,
+        "tidy": tidy,
         "id": [c.attempt_id for c in closings],
         "state": [c.state.value for c in closings],
         "failure": [c.failure.value if c.failure else None for c in closings],

@@ -20,12 +20,17 @@ class Swept:
     ambiguous: int = 0
 
 
+# Locked in a statement of its own: what a worker wrote down up to this moment is seen by the statement after it, and
+# from here on it writes nothing more (see ``journal.open_attempts``).
+_LAPSED = """
+SELECT id FROM asks WHERE state = 'running' AND lease_until < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+
 # The calls of a worker that is gone: nobody knows what became of them. Each is a failed seat for its item, so the
 # next on the bench is asked; what the worker never came to is asked again at the same seat.
 _EXPIRE = """
 WITH lapsed AS (
-    SELECT id, chunk_id, seat, item_ids FROM asks
-    WHERE state = 'running' AND lease_until < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+    SELECT id, chunk_id, seat, item_ids FROM asks WHERE id = ANY(%s)
 ), lost AS (
     UPDATE attempts a SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
     FROM lapsed l
@@ -83,7 +88,8 @@ def sweep(engine: Engine, ring_patience_s: float, *, every_bell: bool = False) -
     ``every_bell``: the queues are known to be lost, so that no bell is waited for.
     """
     with engine.begin() as connection:
-        ambiguous = connection.exec_driver_sql(_EXPIRE).scalar_one()
+        lapsed = list(connection.exec_driver_sql(_LAPSED).scalars())
+        ambiguous = connection.exec_driver_sql(_EXPIRE, (lapsed,)).scalar_one() if lapsed else 0
         connection.exec_driver_sql(_OVERDUE)
         connection.exec_driver_sql(_STALE_PINGS)
     with engine.begin() as connection:

@@ -128,22 +128,22 @@ class Errand:
             for item in self._ask.items:
                 gone = "the deployment is no longer in the fleet file"
                 self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, gone)
-            self._record.write(last=True)
+            self._record.write(last=True, grounded=True)
             return True
         self._scopes = scopes_of(fleet, self._deployment)
         self._prepare()
         try:
             while self._todo or self._flying:
                 if self._asker.draining.is_set() and not self._flying:
-                    self._record.write(last=False)
+                    self._record.write(last=False, grounded=True)
                     journal.release_ask(self._asker.engine, self._ask.id, self._asker.worker, self._asker.lease_s)
                     return False
                 self._collect(self._launch())
-                self._record.write(last=not self._todo and not self._flying)
+                self._record.write(last=not self._todo and not self._flying, grounded=not self._flying)
         finally:
             self._asker.turnstile.leave(self._deployment.name, self._inbox)
         if not self._record.ended:
-            self._record.write(last=True)
+            self._record.write(last=True, grounded=True)
         return True
 
     # Before the call
@@ -274,6 +274,10 @@ class Errand:
                 prices=self._price,
             )
         except DBAPIError:
+            # Whether the rows were written nobody can say; the calls were not made. They get new numbers.
+            self._record.unsure = True
+            for question in due:
+                question.number += 1
             self._feedback.give_back(grant, due)
             raise
         outgoing = []

@@ -34,6 +34,8 @@ class Record:
         self._castings: list[Casting] = []
         self.ended = False
         """The ask has been written down as done."""
+        self.unsure = False
+        """Postgres went away while attempts were being opened: rows of calls that were never made may stand open."""
 
     def close(self, closing: Closing) -> None:
         self._closings.append(closing)
@@ -44,12 +46,17 @@ class Record:
     def fail(self, item_id: int, attempt_id: int | None, kind: FailureKind, used: int, reason: str) -> None:
         self._castings.append(Casting(item_id, attempt_id, None, kind, used, reason=reason[:_REASON_CHARS] or None))
 
-    def write(self, *, last: bool) -> None:
-        """Write what was gathered; ``last``: and that the ask is done. Answers outlive an absent Postgres."""
-        if not (self._closings or self._castings or last):
+    def write(self, *, last: bool, grounded: bool) -> None:
+        """Write what was gathered. Answers outlive an absent Postgres.
+
+        ``last``: and that the ask is done; ``grounded``: nothing of it is in flight.
+        """
+        tidy = self.unsure and grounded
+        if not (self._closings or self._castings or last or tidy):
             return
+        ask = self._ask
         parameters = journal.closing_parameters(
-            self._ask.id, self._ask.chunk_id, self._ask.seat, self._worker, self._closings, self._castings, last
+            ask.id, ask.chunk_id, ask.seat, self._worker, self._closings, self._castings, last, tidy
         )
         patience_until = time.monotonic() + _LEDGER_PATIENCE_S
         while True:
@@ -64,6 +71,7 @@ class Record:
                 break
             time.sleep(_RETRY_LATER_S)
         self._closings, self._castings = [], []
+        self.unsure = self.unsure and not tidy
         self.ended = self.ended or last
 
     def _spilled(self, parameters: dict[str, Any]) -> bool:

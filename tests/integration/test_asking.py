@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from app.ledger import door, upkeep
+from app.ledger import door, journal, upkeep
 from app.ledger.settling import RungAsk
 from app.ledger.states import JobState
 from tests.integration.small_yard import SmallYard, until, vendor
@@ -41,6 +42,28 @@ def test_a_doubled_bell_finds_nothing_to_take(small_yard: SmallYard) -> None:
     assert yard.worker().asker.ask(ask.id) is None
     assert yard.yard.asker.ask(987_654) is None
     assert len(yard.sim.calls()) == 3
+
+
+def test_rows_whose_commit_was_never_confirmed_are_no_calls(
+    small_yard: SmallYard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = small_yard.open([vendor("x")])
+    yard.submit(2, **SINGLE)
+    really = journal.open_attempts
+    lost = iter([True])
+
+    def answer_lost_on_its_way(*args: Any, **kwargs: Any) -> dict[int, int]:
+        opened = really(*args, **kwargs)
+        if next(lost, False):
+            raise OperationalError("INSERT", None, Exception("server closed the connection unexpectedly"))
+        return opened
+
+    monkeypatch.setattr(journal, "open_attempts", answer_lost_on_its_way)
+    yard.work()
+    assert sorted(yard.attempts()) == [(1, "unsent", None, None)] * 2 + [(2, "answered", None, 200)] * 2
+    assert yard.votes() == [(0, "a", None, 1)] * 2
+    assert len(yard.sim.calls()) == 2
+    yard.books_agree()
 
 
 def test_of_two_workers_at_one_ask_one_works(small_yard: SmallYard) -> None:
