@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from app.core.values import Answer, Failure, Request
-from app.dialects import openai
+from app.dialects import cloudflare, ollama, openai
 from app.dialects.wireform import Said
 
 
@@ -20,4 +20,4 @@ class Dialect(Protocol):
     def hear(self, status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
 
 
-DIALECTS: dict[str, Dialect] = {"openai": openai}
+DIALECTS: dict[str, Dialect] = {"openai": openai, "cloudflare": cloudflare, "ollama": ollama}

@@ -1,0 +1,125 @@
+"""``switchyard hear``: what Switchyard makes of a provider's response, for bug reports and tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from app.cli.output import put_json, say
+from app.core.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from app.core.values import Usage
+    from app.dialects import Dialect
+
+_CACHED_APART = frozenset({"anthropic"})
+_REASONING_APART = frozenset({"gemini"})
+"""Protocols whose headline counts leave these tokens out; all others count them in."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(hear)
+
+
+def hear(
+    protocol: Annotated[str, typer.Option(help="The wire protocol, as a provider's row names it.")],
+    file: Annotated[str, typer.Argument(help="JSON lines of status, headers, body; - reads stdin.")] = "-",
+) -> None:
+    """Show what is made of responses: JSON lines in, JSON lines out, in the same order.
+
+    The token counts are the provider's own two headline numbers, null where it gave none.
+    """
+    from app.dialects import DIALECTS
+
+    dialect = DIALECTS.get(protocol)
+    if dialect is None:
+        raise UsageError(f"no such protocol; it must be one of {', '.join(DIALECTS)}")
+    with _opened(file) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                put_json(_made_of(protocol, dialect, *_response(line, number)))
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        if sys.stdin.isatty():
+            say("reading from the terminal; end with Ctrl-D")
+        yield sys.stdin.buffer
+        return
+    try:
+        lines = Path(file).open("rb")  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+        raise UsageError(f"{file}: cannot be read ({reason})") from None
+    with lines:
+        yield lines
+
+
+def _response(line: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
+    """(status, headers, body) of one line; raises InputError that names the line. No headers, no body: none came."""
+    try:
+        doc = json.loads(line)
+    except RecursionError:
+        raise InputError(f"line {number}: not JSON: brackets nested too deep") from None
+    except UnicodeDecodeError:
+        raise InputError(f"line {number}: not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"line {number}: not JSON: {error.msg} at column {error.colno}") from None
+    except ValueError:  # an integer of more digits than Python reads
+        raise InputError(f"line {number}: not JSON that can be read") from None
+    if not isinstance(doc, dict):
+        raise InputError(f"line {number}: not a JSON object")
+    status, headers, body = doc.get("status"), doc.get("headers"), doc.get("body")
+    if type(status) is not int or not 100 <= status <= 999:
+        raise InputError(f"line {number}: status must be a whole number from 100 to 999")
+    if headers is not None and not isinstance(headers, dict):
+        raise InputError(f"line {number}: headers must be an object")
+    if body is not None and not isinstance(body, str):
+        raise InputError(f"line {number}: body must be a text, as it came")
+    # A body cut within a character may hold half of a surrogate pair.
+    return (
+        status,
+        {name: str(value) for name, value in (headers or {}).items()},
+        (body or "").encode("utf-8", "replace"),
+    )
+
+
+def _made_of(protocol: str, dialect: Dialect, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    from app.core.values import Answer, FailureKind, Finish
+
+    heard = dialect.hear(status, headers, body)
+    input_tokens, output_tokens = _counts(protocol, heard.usage)
+    made: dict[str, Any] = {
+        "kind": "answer",
+        "text": "",
+        "reasoning": "",
+        "finish": heard.finish,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "retry_after_s": None,
+        "flags": [],
+    }
+    if isinstance(heard, Answer):
+        return made | {"text": heard.text, "reasoning": heard.reasoning, "flags": list(heard.flags)}
+    if heard.finish is None and status == 200 and heard.kind is FailureKind.CONTENT_FILTER:
+        made["finish"] = Finish.CONTENT_FILTER
+    return made | {"kind": heard.kind, "retry_after_s": heard.retry_after_s}
+
+
+def _counts(protocol: str, usage: Usage) -> tuple[int | None, int | None]:
+    """(input, output) as the provider's headline has them: as it was stated, else added up by its protocol's habit."""
+    if usage.stated_input is not None or usage.stated_output is not None:
+        return usage.stated_input, usage.stated_output
+    if not usage.total:
+        return None, None
+    inputs = usage.input_tokens + (0 if protocol in _CACHED_APART else usage.cached_tokens)
+    if protocol in _REASONING_APART:  # its JSON leaves out what is zero
+        return inputs or None, usage.output_tokens or None
+    return inputs, usage.output_tokens + usage.reasoning_tokens
