@@ -2,7 +2,8 @@
 
 Sources: RFC 9110 §10.2.3 (Retry-After: seconds or a date), draft-ietf-httpapi-ratelimit-headers (reset in seconds),
 and the habits of vendors: ``retry-after-ms`` (Azure, OpenAI), ``6m0s`` (OpenAI, Groq), epoch seconds (SambaNova),
-epoch milliseconds (OpenRouter), "Please try again in 7.66s" (text), google.rpc.RetryInfo (``34s``).
+epoch milliseconds (OpenRouter), RFC 3339 moments (Anthropic), "Please try again in 7.66s" and "regain access on
+2026-02-01 at 00:00 UTC" (text), google.rpc.RetryInfo (``34s``).
 There is no clock here: moments are measured against the response's own Date header.
 """
 
@@ -23,7 +24,12 @@ _SPAN = re.compile(rf"\s*(?:{_PART}[\s,]*(?:and\s+)?)+\s*$")
 _ASKED = re.compile(
     rf"\b(?:again|retry(?:ing)?|wait|resets?)\b[^\d\n]{{0,24}}?((?:{_PART}[\s,]*(?:and\s+)?){{1,4}})", re.IGNORECASE
 )
-_RESET = re.compile(r"^(?:x-)?ratelimit-reset(?:-(.+))?$|^(?:x-)?ratelimit-(.+)-reset$")
+_RESET = re.compile(r"^(?:x-)?ratelimit-reset(?:-(.+))?$|^(?:x-|anthropic-)?ratelimit-(.+)-reset$")
+_ASKED_UNTIL = re.compile(
+    r"\b(?:access|again|resets?|until)\b[^\d\n]{0,24}"
+    r"(\d{4}-\d\d-\d\d)[T ](?:at )?(\d\d:\d\d(?::\d\d)?) ?(?:UTC|GMT|Z)\b",
+    re.IGNORECASE,
+)
 
 
 def retry_after_s(headers: Mapping[str, str], text: str, told: str | None, *, limited: bool) -> float | None:
@@ -47,6 +53,10 @@ def retry_after_s(headers: Mapping[str, str], text: str, told: str | None, *, li
         return worded if worded is not None and 0 <= header - worded <= 1 else header
     if worded is not None:
         return worded
+    until = _ASKED_UNTIL.search(text)
+    moment = _moment(f"{until[1]}T{until[2]}+00:00") if until else None
+    if moment is not None:
+        return _until(moment.timestamp(), sent)
     return _window_reset(headers, text, sent) if limited else None
 
 

@@ -77,7 +77,8 @@ _KEY_TROUBLE = _words(
         |missing|revoked)
       | \binvalid\s(?:authentication|authorization|credentials|bearer)|\bunauthori[sz]ed\b
       | \bauthentication\s(?:failed|fails|failure|error|required)|\bno\sauth\scredentials|\bnot\sauthori[sz]ed\b
-      | \bpass\sa\svalid\sapi\skey|\bdid(?:\snot|n't)\sprovide\san\sapi\skey"""
+      | \bpass\sa\svalid\sapi\skey|\bdid(?:\snot|n't)\sprovide\san\sapi\skey
+      | \borgani[sz]ation\shas\sbeen\sdisabled\b"""
 )
 _MODEL_TROUBLE = _words(
     r"""\b(?:invalid|unknown|no\ssuch|bad|unrecogni[sz]ed)\smodel\b(?!\sconfig)
@@ -329,7 +330,7 @@ def _from_text(status: int, text: str, headers: Mapping[str, str], wait: float |
             return kind
     if status < 500 and _FILTERED.search(text):
         return _K.CONTENT_FILTER
-    if _LIMITED.search(text) or (status == 403 and _USED_UP.search(text)):
+    if _LIMITED.search(text) or (status in (400, 403) and _USED_UP.search(text)):
         return _limit([], None, text, headers, wait)
     if status >= 500 or status < 400:
         if status not in (504, 524) and _BUSY.search(text):

@@ -1,0 +1,217 @@
+"""Anthropic's Messages API, as Anthropic itself and the "Anthropic-compatible" doors of other vendors speak it.
+
+Sources: docs.claude.com/en/api/messages, /en/api/errors, /en/api/rate-limits, /en/docs/build-with-claude/streaming
+and /handling-stop-reasons; recorded responses.
+
+An answer that came whole but says nothing is an Answer with an empty text: the documentation says that the same
+request would only be answered so again. To the output contract it is an abstention.
+
+Warning: the protocol has no seed and no plain JSON mode; what a request asks of these is left to its prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from app.core.masking import safe_message
+from app.core.reasoning import split_reasoning
+from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.bodies import count_of, dicts_of, open_body, stated, text_of
+from app.dialects.trouble import failure_of, refusal
+from app.dialects.wireform import Said
+
+PATH = "/v1/messages"
+HEADERS = {"content-type": "application/json", "accept": "application/json", "anthropic-version": "2023-06-01"}
+
+_FINISH = {
+    "end_turn": Finish.STOP, "stop_sequence": Finish.STOP, "stop": Finish.STOP, "max_tokens": Finish.LENGTH,
+    "length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH, "tool_use": Finish.TOOL_CALLS,
+    "tool_calls": Finish.TOOL_CALLS, "refusal": Finish.CONTENT_FILTER, "content_filter": Finish.CONTENT_FILTER,
+    "sensitive": Finish.CONTENT_FILTER, "error": Finish.ERROR, "network_error": Finish.ERROR,
+}  # fmt: skip
+_STATUS_OF_ERROR = {
+    "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403,
+    "not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504,
+    "overloaded_error": 529,
+}  # fmt: skip
+"""The status that an error would have come with, had the answer not begun already (docs: errors)."""
+_ERRORS = ("error", "message", "msg", "detail")
+"""Fields that hold an error in bodies without content; the last three are of other vendors' gateways."""
+_DELTAS = {"text_delta": "text", "thinking_delta": "thinking"}
+_NO_USAGE = Usage()
+
+
+def say(request: Request) -> Said:
+    """The HTTP request for ``request``; only fields that are set are sent.
+
+    System messages stand beside the conversation, which may not be empty. The API takes temperatures from 0 to 1
+    and refuses stop sequences that are all white space.
+    """
+    system = [message.content for message in request.messages if message.role in ("system", "developer")]
+    spoken = [
+        {"role": "assistant" if message.role == "assistant" else "user", "content": message.content}
+        for message in request.messages
+        if message.role not in ("system", "developer")
+    ]
+    if system and not spoken:
+        spoken = [{"role": "user", "content": system.pop()}]
+    payload: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "messages": spoken,
+        "temperature": min(max(request.temperature, 0.0), 1.0),
+    }
+    if system:
+        payload["system"] = "\n\n".join(system)
+    if stop := [text for text in request.stop if text.strip()]:
+        payload["stop_sequences"] = stop
+    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+
+
+def authorize(key: str) -> dict[str, str]:
+    """The headers that carry ``key``."""
+    return {"x-api-key": key}
+
+
+def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
+    """The answer in a response, or why there is none. Never raises for what a provider sent."""
+    refused = refusal(status, headers, body)
+    if refused is not None:
+        return refused
+    opened = open_body(body)
+    if opened.doc is not None:
+        return _hear_message(headers, opened.doc)
+    if opened.events:
+        return _hear_events(headers, opened.events)
+    return _malformed(opened.trouble, _NO_USAGE)
+
+
+def _hear_message(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | Failure:
+    usage = _usage(doc.get("usage"))
+    content = doc.get("content")
+    if not content and (doc.get("type") == "error" or any(doc.get(name) for name in _ERRORS)):
+        return _refused(headers, doc, usage)
+    if "content" not in doc:
+        return _malformed("no content in the answer", usage)
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else dicts_of(content)
+    reason = doc.get("stop_reason")
+    finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
+    if finish is Finish.CONTENT_FILTER:
+        details = doc.get("stop_details")
+        why = text_of(details.get("explanation")) if isinstance(details, dict) else ""
+        return Failure(FailureKind.CONTENT_FILTER, safe_message(why) or "refused", 200, usage=usage, finish=finish)
+    if finish is Finish.ERROR:
+        why = safe_message(f"generation ended with {reason}")
+        return Failure(FailureKind.SERVER_ERROR, why, 200, usage=usage, finish=finish)
+
+    text, leaked_thought, leaked = split_reasoning("".join(text_of(block.get("text")) for block in _of(blocks, "text")))
+    thought = "".join(text_of(block.get("thinking")) for block in _of(blocks, "thinking"))
+    if not blocks and finish is Finish.OTHER:
+        return _malformed("no content in the answer", usage)
+    return Answer(
+        text,
+        usage,
+        f"{thought}\n{leaked_thought}".strip() if leaked else thought,
+        finish,
+        text_of(doc.get("model")),
+        text_of(doc.get("id")),
+        ("reasoning_leak",) if leaked else (),
+    )
+
+
+def _of(blocks: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [block for block in blocks if block.get("type") == kind]
+
+
+def _refused(headers: Mapping[str, str], doc: dict[str, Any], usage: Usage) -> Failure:
+    """An error that came with a 200: its type stands for the status."""
+    error = doc.get("error")
+    kind = error.get("type") if isinstance(error, dict) else None
+    status = _STATUS_OF_ERROR.get(kind) if isinstance(kind, str) else None
+    return failure_of(200, headers, doc if status is None else {"error": error, "status": status}, usage=usage)
+
+
+def _malformed(why: str, usage: Usage) -> Failure:
+    return Failure(FailureKind.MALFORMED, why, 200, usage=usage)
+
+
+def _hear_events(headers: Mapping[str, str], events: Sequence[dict[str, Any]]) -> Answer | Failure:
+    """Server-sent events folded into the message they are the pieces of.
+
+    A stream that ends before it gave a reason to was cut, and what it said so far is no answer.
+    """
+    message: dict[str, Any] = {}
+    blocks: dict[int, dict[str, Any]] = {}
+    usage: dict[str, Any] = {}
+    ended = False
+    for event in events:
+        kind = event.get("type")
+        if kind == "error" or event.get("error"):
+            return _refused(headers, event, _usage(usage))
+        if kind == "message_start" and isinstance(event.get("message"), dict):
+            message = dict(event["message"])
+            usage = _later_usage({}, message.get("usage"))
+            blocks = dict(enumerate(dicts_of(message.get("content"))))
+        elif kind in ("content_block_start", "content_block_delta"):
+            _add(blocks, event)
+        elif kind == "message_delta":
+            delta = event.get("delta")
+            if isinstance(delta, dict):
+                message |= {name: delta[name] for name in ("stop_reason", "stop_details") if delta.get(name)}
+            usage = _later_usage(usage, event.get("usage"))
+        ended = ended or kind == "message_stop" or bool(message.get("stop_reason"))
+    if not ended:
+        return _malformed("the stream is cut or broken", _usage(usage))
+    return _hear_message(headers, message | {"content": list(blocks.values()), "usage": usage})
+
+
+def _add(blocks: dict[int, dict[str, Any]], event: dict[str, Any]) -> None:
+    index = event.get("index")
+    at = index if type(index) is int else 0
+    started, delta = event.get("content_block"), event.get("delta")
+    if isinstance(started, dict):
+        blocks[at] = dict(started)
+    elif isinstance(delta, dict):
+        name = _DELTAS.get(str(delta.get("type")))
+        if name is not None:
+            block = blocks.setdefault(at, {"type": name})
+            block[name] = text_of(block.get(name)) + text_of(delta.get(name))
+
+
+_INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def _later_usage(sofar: dict[str, Any], later: Any) -> dict[str, Any]:
+    """Output counts are running totals. Input counts are the first that were given.
+
+    Later ones differ only by what server-side tools and compaction added, of which we use none; compatible vendors
+    begin with zeros and give the counts at the end.
+    """
+    if not isinstance(later, dict):
+        return sofar
+    known = any(count_of(sofar.get(name)) for name in _INPUT_COUNTS)
+    given = {name: value for name, value in later.items() if value is not None}
+    return sofar | {name: value for name, value in given.items() if not (known and name in _INPUT_COUNTS)}
+
+
+def _usage(raw: Any) -> Usage:
+    """``input_tokens`` leaves out what a cache read or wrote; writing is input all the same.
+
+    Thinking is part of ``output_tokens``, and told apart by newer models only.
+    """
+    if not isinstance(raw, dict):
+        return _NO_USAGE
+    output = count_of(raw.get("output_tokens"))
+    details = raw.get("output_tokens_details")
+    thought = min(count_of(details.get("thinking_tokens")), output) if isinstance(details, dict) else 0
+    return Usage(
+        input_tokens=count_of(raw.get("input_tokens")) + count_of(raw.get("cache_creation_input_tokens")),
+        cached_tokens=count_of(raw.get("cache_read_input_tokens")),
+        output_tokens=output - thought,
+        reasoning_tokens=thought,
+        stated_input=stated(raw.get("input_tokens")),
+        stated_output=stated(raw.get("output_tokens")),
+    )
