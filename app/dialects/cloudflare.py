@@ -3,8 +3,8 @@
 Sources: developers.cloudflare.com/workers-ai (configuration/open-ai-compatibility, platform/errors, the schema page of
 each model), and recorded responses. The base URL ends in ``/accounts/<account id>``.
 
-The envelope holds one of two shapes: ``result.response`` with ``usage``, without a finish reason; or, for newer
-models, a whole OpenAI document as ``result``. Streams come without the envelope, in either shape.
+The envelope holds ``result.response`` with ``usage``, without a finish reason; or, for newer models, a whole document
+of OpenAI's, chat completion or response, as ``result``. Streams come without the envelope.
 
 Warning: ``result.response`` is an object, not a text, where JSON was asked for; it is written as JSON again, so its
 spaces are ours. The schemas name no ``stop``, so it is not sent.
@@ -20,7 +20,7 @@ from urllib.parse import quote
 import orjson
 
 from app.core.values import Answer, Failure, FailureKind, Request, Usage
-from app.dialects import openai
+from app.dialects import openai, openai_responses
 from app.dialects.trouble import failure_of, refusal
 from app.dialects.wireform import Said
 
@@ -67,6 +67,8 @@ def _hear_envelope(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | 
         return _malformed("no result in the answer", usage)
     if "choices" in result:
         return openai.hear_document(headers, result)
+    if result.get("object") == "response":
+        return openai_responses.hear(200, headers, orjson.dumps(result))
     if not _holds_answer(result):
         return _malformed("no response in the result", usage)
     return _answer(result, usage)
@@ -75,7 +77,7 @@ def _hear_envelope(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | 
 def _holds_answer(result: Any) -> bool:
     """``response`` may be null beside calls of tools; a result of neither is none."""
     if isinstance(result, dict):
-        return any(result.get(name) is not None for name in ("response", "tool_calls", "choices"))
+        return any(result.get(name) is not None for name in ("response", "tool_calls", "choices", "output"))
     return isinstance(result, str)
 
 

@@ -78,7 +78,7 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
         return _malformed("no message in the answer", _usage(last))
     if last.get("done") is False:
         return _malformed("the stream broke off", _usage(last))
-    return _answer("".join(said), "".join(thought), last)
+    return _answer("".join(said), "".join(thought), last, calls_tools=calls_tools)
 
 
 def _pieces(body: bytes) -> list[dict[str, Any]] | Failure:
@@ -99,15 +99,18 @@ def _pieces(body: bytes) -> list[dict[str, Any]] | Failure:
     return pieces or _malformed("the body is no JSON object", Usage())
 
 
-def _answer(text: str, thought: str, last: dict[str, Any]) -> Answer | Failure:
+def _answer(text: str, thought: str, last: dict[str, Any], *, calls_tools: bool) -> Answer:
     reason = last.get("done_reason")
+    finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
+    if calls_tools and finish is Finish.STOP:
+        finish = Finish.TOOL_CALLS  # Ollama has no word of its own for it
     text, leaked_thought, leaked = split_reasoning(text)
     model = last.get("model")
     return Answer(
         text.replace("\x00", ""),  # Postgres stores no NUL
         _usage(last),
         (f"{thought}\n{leaked_thought}".strip() if leaked else thought).replace("\x00", ""),
-        _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER,
+        finish,
         model if isinstance(model, str) else "",
         "",
         ("reasoning_leak",) if leaked else (),

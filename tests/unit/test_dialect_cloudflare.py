@@ -50,6 +50,14 @@ def test_an_openai_document_may_be_the_result() -> None:
     assert hear(200, {}, orjson.dumps(document)) == expected
 
 
+def test_a_response_of_openais_may_be_the_result() -> None:
+    part = {"type": "output_text", "text": "hi"}
+    output = [{"type": "message", "role": "assistant", "content": [part]}]
+    answer = hear(200, {}, _envelope({"id": "r1", "object": "response", "status": "completed", "output": output}))
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.finish) == ("hi", Finish.STOP)
+
+
 def test_reasoning_is_kept_apart() -> None:
     answer = hear(200, {}, _envelope({"response": "<think>hm", "usage": COUNTS}))
     assert isinstance(answer, Answer)

@@ -64,6 +64,13 @@ def test_an_answer_may_be_empty() -> None:
     assert (answer.text, answer.reasoning) == ("", "hm")
 
 
+def test_a_stop_that_calls_tools_says_so() -> None:
+    call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    answer = hear(200, {}, orjson.dumps({"message": call, "done": False}) + b"\n" + _line("", **END))
+    assert isinstance(answer, Answer)
+    assert answer.finish is Finish.TOOL_CALLS
+
+
 def test_an_error_may_come_in_the_middle_of_a_stream() -> None:
     failure = hear(200, {}, _line("h") + b'{"error":"an error was encountered while running the model"}\n')
     assert isinstance(failure, Failure)
