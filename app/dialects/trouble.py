@@ -43,7 +43,7 @@ _CODE_KINDS: dict[FailureKind, str] = {
     "promptblocked prohibitedcontent 1301 minimax1026 minimax1027",
     _K.BILLING: "billinghardlimitreached billinglimitusererror billingnotactive billingerror insufficientbalance "
     "insufficientcredits insufficientfunds paymentrequired paymentrequirederror notenoughbalance accountoverdueerror "
-    "arrearage creditserror creditbalancetoolow insufficientuserquota 1113 1309 30001 minimax1008",
+    "arrearage creditserror creditbalancetoolow insufficientuserquota billingdisabled 1113 1309 30001 minimax1008",
     _K.OVERLOADED: "queueexceeded engineoverloaded engineoverloadederror overloaded overloadederror modeloverloaded "
     "serveroverloaded servicetiercapacityexceeded capacityexceeded nocapacity toomanypendingrequests 1312 3505 3040 "
     "50505",
@@ -77,7 +77,7 @@ _KEY_TROUBLE = _words(
         |missing|revoked)
       | \binvalid\s(?:authentication|authorization|credentials|bearer)|\bunauthori[sz]ed\b
       | \bauthentication\s(?:failed|fails|failure|error|required)|\bno\sauth\scredentials|\bnot\sauthori[sz]ed\b
-      | \bpass\sa\svalid\sapi\skey|\bdid(?:\snot|n't)\sprovide\san\sapi\skey
+      | \bpass\sa\svalid\sapi\skey|\buser\slocation\sis\snot\ssupported|\bdid(?:\snot|n't)\sprovide\san\sapi\skey
       | \borgani[sz]ation\shas\sbeen\sdisabled\b"""
 )
 _MODEL_TROUBLE = _words(
@@ -89,7 +89,8 @@ _MODEL_TROUBLE = _words(
       | \bis\snot\sa\svalid\smodel|\bmodel\sidentifier\sis\sinvalid
       | \bmodel\s[`'"]?[\w./:@-]+[`'"]?\s(?:is\s)?not\ssupported\b|\bnot\ssupported\sby\sany\sprovider
       | \bsupported\s(?:api\s)?model\s(?:names|ids)\sare|\bunable\sto\saccess\smodel|\bno\sroute\sfor\sthat
-      | \bno\sendpoints\sfound\sfor|\bno\savailable\schannel|模型不存在|无可用渠道"""
+      | \bno\sendpoints\sfound\sfor|\bno\savailable\schannel
+      | \bunexpected\smodel\sname|\bnot\sallowed\sto\suse\spublisher\smodel|模型不存在|无可用渠道"""
 )
 _TOO_LONG = _words(
     r"""\bmax(?:imum)?\scontext\b|\bcontext[\s_](?:length|window|size|limit)s?\b.{0,60}(?:exceed|overflow|too)
@@ -98,7 +99,8 @@ _TOO_LONG = _words(
         |text\sis\s)?too\s(?:long|large)
       | \b(?:prompt|input)\b.{0,60}\b(?:longer|greater)\sthan\b.{0,40}\b(?:max|context|limit|model)
       | \binput\s(?:length|token\scount|tokens)\b.{0,60}\b(?:exceed|range|larger|greater|should\sbe)
-      | \btoo\smany\s(?:input\s|prompt\s)?tokens|\brequest\s(?:body\s)?too\slarge|\breduce\s(?:the
+      | \btoo\smany\s(?:input\s|prompt\s)?tokens(?!:\smax\stokens)
+      | \brequest\s(?:body\s)?too\slarge|\bpayload\ssize\sexceeds|\breduce\s(?:the
         |your)\s(?:length|prompt|input|message)
       | \bmust\shave\sless\sthan\s\d+\stokens|`inputs`\s(?:tokens|must)|超长"""
 )
@@ -113,7 +115,8 @@ _FILTERED = _words(
 _UNPAID = _words(
     r"""\binsufficient\s(?:account\s)?(?:balance|credits?|funds)|\bcredit\sbalance\sis\stoo\slow
         |\bpayment\s(?:required|method)
-      | \bbilling\s(?:hard|not|is\snot|account|disabled|issue)|\bout\sof\scredits|\b(?:no|any)\scredits\b
+      | \bbilling\s(?:hard|not|is\snot|account|disabled|issue|to\sbe\senabled)|\benable\sbilling\b
+      | \bout\sof\scredits|\b(?:no|any)\scredits\b
         |\bmore\scredits\b
       | \bcredits?\b.{0,20}\bexpired|\bnegative\sbalance|\bbalance\s(?:is\s)?(?:insufficient|not\senough|too\slow)
       | \b(?:overdue|arrears|arrearage)\b|\brecharge\b|\btop[\s-]?up\b|\bspend(?:ing)?\slimit|欠费|余额不足"""
@@ -126,7 +129,10 @@ _BUSY = _words(
       | \bnot\sready\syet|\btemporarily\sunavailable|\bunder\sheavy\sload|\bqueue\sis\sfull|访问量过大"""
 )
 _TIMED_OUT = _words(r"\btimed?[\s-]?out\b|\bdeadline\sexceeded")
-_LIMITED = _words(r"\brate[\s_-]?limit|\btoo\smany\srequests|\bthrottl|\bexceeded\syour\scurrent\squota")
+_LIMITED = _words(
+    r"""\brate[\s_-]?limit|\btoo\smany\srequests|\bthrottl|\bexceeded\syour\scurrent\squota
+      | \blimited\sto\s\d+\sapi\scalls"""
+)
 _USED_UP = _words(
     r"""\bquota\b.{0,30}\b(?:exceed|exhaust|reach|used)|\b(?:exceed|exhaust|reach|used)\w*\b.{0,60}\b(?:quota
         |allocation|usage\s(?:limit|cap))
