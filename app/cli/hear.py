@@ -15,12 +15,7 @@ from app.cli.output import put_json, say
 from app.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from app.core.values import Usage
     from app.dialects import Dialect
-
-_CACHED_APART = frozenset({"anthropic"})
-_REASONING_APART = frozenset({"gemini"})
-"""Protocols whose headline counts leave these tokens out; all others count them in."""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +38,7 @@ def hear(
     with _opened(file) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                put_json(_made_of(protocol, dialect, *_response(line, number)))
+                put_json(_made_of(dialect, *_response(line, number)))
 
 
 @contextmanager
@@ -91,35 +86,20 @@ def _response(line: bytes, number: int) -> tuple[int, dict[str, str], bytes]:
     )
 
 
-def _made_of(protocol: str, dialect: Dialect, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    from app.core.values import Answer, FailureKind, Finish
+def _made_of(dialect: Dialect, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    from app.core.values import Answer
 
     heard = dialect.hear(status, headers, body)
-    input_tokens, output_tokens = _counts(protocol, heard.usage)
     made: dict[str, Any] = {
         "kind": "answer",
         "text": "",
         "reasoning": "",
         "finish": heard.finish,
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
+        "input_tokens": heard.usage.stated_input,
+        "output_tokens": heard.usage.stated_output,
         "retry_after_s": None,
         "flags": [],
     }
     if isinstance(heard, Answer):
         return made | {"text": heard.text, "reasoning": heard.reasoning, "flags": list(heard.flags)}
-    if heard.finish is None and status == 200 and heard.kind is FailureKind.CONTENT_FILTER:
-        made["finish"] = Finish.CONTENT_FILTER
     return made | {"kind": heard.kind, "retry_after_s": heard.retry_after_s}
-
-
-def _counts(protocol: str, usage: Usage) -> tuple[int | None, int | None]:
-    """(input, output) as the provider's headline has them: as it was stated, else added up by its protocol's habit."""
-    if usage.stated_input is not None or usage.stated_output is not None:
-        return usage.stated_input, usage.stated_output
-    if not usage.total:
-        return None, None
-    inputs = usage.input_tokens + (0 if protocol in _CACHED_APART else usage.cached_tokens)
-    if protocol in _REASONING_APART:  # its JSON leaves out what is zero
-        return inputs or None, usage.output_tokens or None
-    return inputs, usage.output_tokens + usage.reasoning_tokens
