@@ -19,7 +19,8 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
-from app.dialects.bodies import count_of, dicts_of, open_body, stated, text_of
+from app.dialects.events import documents
+from app.dialects.fields import count_of, dicts_of, stated, text_of
 from app.dialects.trouble import failure_of, refusal
 from app.dialects.wireform import Said
 
@@ -40,6 +41,7 @@ _STATUS_OF_ERROR = {
 """The status that an error would have come with, had the answer not begun already (docs: errors)."""
 _ERRORS = ("error", "message", "msg", "detail")
 """Fields that hold an error in bodies without content; the last three are of other vendors' gateways."""
+_OF_A_STREAM = ("message_", "content_block_", "ping")
 _DELTAS = {"text_delta": "text", "thinking_delta": "thinking"}
 _NO_USAGE = Usage()
 
@@ -81,12 +83,13 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
     refused = refusal(status, headers, body)
     if refused is not None:
         return refused
-    opened = open_body(body)
-    if opened.doc is not None:
-        return _hear_message(headers, opened.doc)
-    if opened.events:
-        return _hear_events(headers, opened.events)
-    return _malformed(opened.trouble, _NO_USAGE)
+    found, flaw = documents(body)
+    docs = dicts_of(found)
+    if not docs:
+        return _malformed(flaw or "the body is no JSON object", _NO_USAGE)
+    if any(text_of(doc.get("type")).startswith(_OF_A_STREAM) for doc in docs):
+        return _hear_events(headers, docs)
+    return _hear_message(headers, docs[0])
 
 
 def _hear_message(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | Failure:
@@ -145,6 +148,7 @@ def _hear_events(headers: Mapping[str, str], events: Sequence[dict[str, Any]]) -
     """
     message: dict[str, Any] = {}
     blocks: dict[int, dict[str, Any]] = {}
+    pieces: dict[tuple[int, str], list[str]] = {}
     usage: dict[str, Any] = {}
     ended = False
     for event in events:
@@ -155,8 +159,9 @@ def _hear_events(headers: Mapping[str, str], events: Sequence[dict[str, Any]]) -
             message = dict(event["message"])
             usage = _later_usage({}, message.get("usage"))
             blocks = dict(enumerate(dicts_of(message.get("content"))))
+            pieces.clear()
         elif kind in ("content_block_start", "content_block_delta"):
-            _add(blocks, event)
+            _add(event, blocks, pieces)
         elif kind == "message_delta":
             delta = event.get("delta")
             if isinstance(delta, dict):
@@ -165,20 +170,23 @@ def _hear_events(headers: Mapping[str, str], events: Sequence[dict[str, Any]]) -
         ended = ended or kind == "message_stop" or bool(message.get("stop_reason"))
     if not ended:
         return _malformed("the stream is cut or broken", _usage(usage))
+    for (at, name), said in pieces.items():
+        blocks[at][name] = text_of(blocks[at].get(name)) + "".join(said)
     return _hear_message(headers, message | {"content": list(blocks.values()), "usage": usage})
 
 
-def _add(blocks: dict[int, dict[str, Any]], event: dict[str, Any]) -> None:
+def _add(event: dict[str, Any], blocks: dict[int, dict[str, Any]], pieces: dict[tuple[int, str], list[str]]) -> None:
+    """Notes a block that begins, or what one block's field goes on with."""
     index = event.get("index")
     at = index if type(index) is int else 0
     started, delta = event.get("content_block"), event.get("delta")
     if isinstance(started, dict):
         blocks[at] = dict(started)
     elif isinstance(delta, dict):
-        name = _DELTAS.get(str(delta.get("type")))
+        name = _DELTAS.get(text_of(delta.get("type")))
         if name is not None:
-            block = blocks.setdefault(at, {"type": name})
-            block[name] = text_of(block.get(name)) + text_of(delta.get(name))
+            blocks.setdefault(at, {"type": name})
+            pieces.setdefault((at, name), []).append(text_of(delta.get(name)))
 
 
 _INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")

@@ -17,7 +17,8 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
-from app.dialects.bodies import count_of, dicts_of, open_body, stated, text_of
+from app.dialects.events import documents
+from app.dialects.fields import count_of, dicts_of, stated, text_of
 from app.dialects.trouble import failure_of, refusal
 from app.dialects.wireform import Said
 
@@ -59,12 +60,13 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
     refused = refusal(status, headers, body)
     if refused is not None:
         return refused
-    opened = open_body(body)
-    if opened.doc is not None:
-        return _hear_response(headers, opened.doc)
-    if opened.events:
-        return _hear_events(headers, opened.events)
-    return _malformed(opened.trouble, _NO_USAGE)
+    found, flaw = documents(body)
+    docs = dicts_of(found)
+    if not docs:
+        return _malformed(flaw or "the body is no JSON object", _NO_USAGE)
+    if any(text_of(doc.get("type")).startswith("response.") for doc in docs):
+        return _hear_events(headers, docs)
+    return _hear_response(headers, docs[0])
 
 
 def _hear_response(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | Failure:
@@ -184,11 +186,10 @@ def _add(items: dict[int, dict[str, Any]], event: dict[str, Any]) -> None:
     item, piece = event.get("item"), text_of(event.get("delta"))
     if isinstance(item, dict):
         if kind == "response.output_item.done" or at not in items:
-            items[at] = dict(item)
+            items[at] = item | {"content": dicts_of(item.get("content"))}
     elif kind in ("response.output_text.delta", "response.refusal.delta") and piece:
         name, field = ("output_text", "text") if kind == "response.output_text.delta" else ("refusal", "refusal")
-        message = items.setdefault(at, {"type": "message"})
-        message["content"] = [*dicts_of(message.get("content")), {"type": name, field: piece}]
+        items.setdefault(at, {"type": "message", "content": []})["content"].append({"type": name, field: piece})
 
 
 def _usage(raw: Any) -> Usage:

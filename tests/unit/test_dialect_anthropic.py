@@ -276,6 +276,14 @@ def test_an_error_in_a_stream_is_named_and_billed() -> None:
     assert failure == Failure(FailureKind.OVERLOADED, "Overloaded", 200, usage=Usage(7, 4, 1, 0))
 
 
+def test_a_stream_that_begins_anew_forgets_what_came_before() -> None:
+    answer = hear(
+        200, {}, _stream(_delta(3, "text_delta", text="old"), START, _delta(0, "text_delta", text="new"), *END)
+    )
+    assert isinstance(answer, Answer)
+    assert answer.text == "new"
+
+
 def test_a_cut_stream_is_no_answer() -> None:
     whole = _stream(START, _delta(0, "text_delta", text="half"), *END)
     for cut in (whole[: whole.index(b"message_delta")], whole[: whole.index(b"end_turn")]):
