@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from app.core.values import Answer, Failure, Request
-from app.dialects import cloudflare, ollama, openai
+from app.dialects import anthropic, cloudflare, cohere, gemini, ollama, openai, openai_responses
 from app.dialects.wireform import Said
 
 
@@ -20,4 +20,12 @@ class Dialect(Protocol):
     def hear(self, status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
 
 
-DIALECTS: dict[str, Dialect] = {"openai": openai, "cloudflare": cloudflare, "ollama": ollama}
+DIALECTS: dict[str, Dialect] = {
+    "openai": openai,
+    "openai_responses": openai_responses,
+    "anthropic": anthropic,
+    "gemini": gemini,
+    "cohere": cohere,
+    "cloudflare": cloudflare,
+    "ollama": ollama,
+}

@@ -18,10 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator, model_validator
 
 PROTOCOLS = ("openai", "anthropic", "gemini", "cohere", "openai_responses", "cloudflare", "ollama")
-"""Every wire protocol a fleet file may name."""
-
-IMPLEMENTED = frozenset({"openai"})
-"""Those that have a dialect today."""
+"""Every wire protocol a fleet file may name; each has a dialect."""
 
 TIERS = ("cheap", "standard", "complex")
 
@@ -182,7 +179,7 @@ class ProviderRow(_Limits):
     """``[a-z0-9][a-z0-9-]*``, at most 40: it becomes the queue ``provider.<name>``."""
     protocol: Literal["openai", "anthropic", "gemini", "cohere", "openai_responses", "cloudflare", "ollama"]
     base_url: Text
-    """Without a slash at its end."""
+    """What stands before the protocol's own path (``app/dialects``), without a slash at its end."""
     api_key_env: Text | None = None
     """Name of the environment variable that holds the key. Neither this nor a file: no key is sent."""
     api_key_file: Text | None = None
@@ -206,11 +203,6 @@ class ProviderRow(_Limits):
     def _protocol(cls, value: object) -> object:
         if value not in PROTOCOLS:
             raise ValueError(f"must be one of {', '.join(PROTOCOLS)}" + _suggest(value, PROTOCOLS))
-        if value not in IMPLEMENTED:
-            raise ValueError(
-                f'"{value}" is not implemented yet, only {", ".join(sorted(IMPLEMENTED))} is; '
-                "many such vendors offer an OpenAI-compatible endpoint as well"
-            )
         return value
 
     @field_validator("base_url")

@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from app.core.errors import FleetError, NotFound
 from app.core.values import Limits, Price, Tier
+from app.dialects import DIALECTS
 from app.registry import secrets
 from app.registry.fleet import LARGEST_BYTES, Fleet, FleetFile, load, parse
 from app.registry.lines import Lines
-from app.registry.rows import ModelRow, ProviderRow
+from app.registry.rows import PROTOCOLS, ModelRow, ProviderRow
 
 GOOD = """\
 [[provider]]
@@ -143,7 +144,7 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest() -> None:
         ("max_output = 8192", "max_output = 131073", "max_output is larger than context_window"),
         ('["json", "code"]', '"json"', "fleet.toml:22: "),
         ('["json", "code"]', '[\n"json",\n1,\n]', "capabilities must be a string"),
-        ('protocol = "openai"', 'protocol = "gemini"', 'protocol "gemini" is not implemented yet, only openai is'),
+        ('protocol = "openai"', 'protocol = "gemnii"', 'did you mean "gemini"?'),
         ('protocol = "openai"', 'protocol = "opnai"', 'did you mean "openai"?'),
         ("Europe/Berlin", "Europe/Berlni", 'quota_reset must be an IANA time zone; did you mean "Europe/Berlin"?'),
         ("Europe/Berlin", "Europe", "must be an IANA time zone"),
@@ -244,6 +245,12 @@ def test_rows_can_be_made_without_a_file_and_cannot_be_changed() -> None:
     row = ProviderRow(name="a", protocol="openai", base_url="http://127.0.0.1:1/a/v1", model=(model,))
     with pytest.raises(ValidationError):
         row.name = "b"
+
+
+def test_every_protocol_a_row_may_name_has_a_dialect() -> None:
+    assert sorted(PROTOCOLS) == sorted(DIALECTS)
+    for protocol in PROTOCOLS:
+        assert read(swap('protocol = "openai"', f'protocol = "{protocol}"')).providers[0].protocol == protocol
 
 
 def test_lines_are_found_through_strings_comments_and_inline_tables() -> None:
