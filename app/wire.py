@@ -211,6 +211,8 @@ class Wire:
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
+            # Sockets close in the loop's next round, after aclose has returned (docs.aiohttp.org, graceful shutdown).
+            await asyncio.sleep(0)
 
     def _begin(self, batch: list[Outgoing], done: SimpleQueue[Any]) -> None:
         for call in batch:
