@@ -83,10 +83,17 @@ class Upstream:
                 return web.Response(status=429, body=b'{"error":{"message":"slow"}}', headers={"Retry-After": "7"})
         return web.Response(body=COMPLETION)
 
+    @staticmethod
+    async def _rounds() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
     def close(self) -> None:
         async def stop() -> None:
             self.let_go.set()
+            await self._rounds()  # connections that wait to be accepted would be nobody's after the clean-up
             await self._runner.cleanup()
+            await self._rounds()  # and transports let go of their sockets only after they were closed
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
