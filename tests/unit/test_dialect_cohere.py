@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.core.values import Answer, Failure, Finish, Message, Request, Usage
 from app.dialects.cohere import authorize, hear, say
+from tests.unit.recorded import recorded
 
 
 def _error(message: str, **more: Any) -> str:
@@ -261,19 +259,8 @@ def test_never_raises_for_bytes_either(status: int, body: bytes, start: bytes) -
     hear(status, {}, start + body)
 
 
-def _recorded() -> Iterator[dict[str, Any]]:
-    shared = os.environ.get("SWITCHYARD_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data"
-    path = Path(shared) / "wire_cases.jsonl"
-    if not path.is_file():
-        pytest.skip(f"no recorded responses at {path}")
-    with path.open() as lines:
-        for case in map(json.loads, lines):
-            if case["wire"] == "cohere" and "ambiguous" not in case["tags"]:
-                yield case
-
-
 def test_recorded_responses_are_heard_as_they_are() -> None:
-    for case in _recorded():
+    for case in recorded("cohere"):
         expected = case.get("expected") or {}
         heard = hear(case["status"], case["headers"], case["body"].encode())
         if isinstance(heard, Failure):

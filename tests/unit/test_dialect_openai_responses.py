@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.core.values import Answer, Failure, FailureKind, Finish, Message, Request, Usage
 from app.dialects.openai_responses import authorize, hear, say
+from tests.unit.recorded import misnamed, recorded
 
 
 def _error(message: str, **more: Any) -> str:
@@ -374,37 +372,12 @@ def test_never_raises_for_bytes_either(status: int, body: bytes) -> None:
     hear(status, {}, b"data: " + body)
 
 
-def _recorded() -> Iterator[dict[str, Any]]:
-    shared = os.environ.get("SWITCHYARD_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data"
-    path = Path(shared) / "wire_cases.jsonl"
-    if not path.is_file():
-        pytest.skip(f"no recorded responses at {path}")
-    with path.open() as lines:
-        for case in map(json.loads, lines):
-            if case["wire"] == "openai_responses" and "ambiguous" not in case["tags"]:
-                yield case
-
-
 def test_recorded_responses_are_named_as_they_are() -> None:
-    misses: dict[str, str] = {}
-    for case in _recorded():
-        heard = hear(case["status"], case["headers"], case["body"].encode())
-        kind = _kind(heard)
-        if kind not in {case["kind"], *(case.get("alt_kinds") or ())}:
-            misses[case["id"]] = kind
-    assert misses == {}
-
-
-def _kind(heard: Answer | Failure) -> str:
-    if isinstance(heard, Failure):
-        return heard.kind.value
-    if heard.finish is Finish.LENGTH:
-        return "truncated"
-    return "reasoning_leak" if heard.flags else "success"
+    assert misnamed("openai_responses", hear) == {}
 
 
 def test_recorded_texts_and_tokens_are_read() -> None:
-    for case in _recorded():
+    for case in recorded("openai_responses"):
         expected = case.get("expected") or {}
         heard = hear(case["status"], case["headers"], case["body"].encode())
         usage = heard.usage
