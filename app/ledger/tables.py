@@ -62,6 +62,7 @@ jobs = Table(
     Column("items", BigInteger, nullable=False),
     Column("has_gold", Boolean, nullable=False),
     Column("max_cost_micro", BigInteger),
+    Column("cached_ok", Boolean, nullable=False, server_default="false"),
     Column("idempotency_key", Text),
     Column("body_hash", Text, nullable=False),
     _moment("deadline_at", nullable=False),
@@ -147,13 +148,16 @@ attempts = Table(
     Column("cached_tokens", Integer, nullable=False, server_default="0"),
     Column("output_tokens", Integer, nullable=False, server_default="0"),
     Column("reasoning_tokens", Integer, nullable=False, server_default="0"),
-    Column("input_price_micro", BigInteger, nullable=False),
-    Column("output_price_micro", BigInteger, nullable=False),
-    Column("cost_micro", BigInteger, nullable=False, server_default="0"),
+    # Null: nobody knows the price, so nobody knows the cost.
+    Column("input_price_micro", BigInteger),
+    Column("output_price_micro", BigInteger),
+    Column("cost_micro", BigInteger, server_default="0"),
     Column("text", Text),
     Column("flags", ARRAY(Text)),
     Column("late", Boolean, nullable=False, server_default="false"),
     Column("reserved_tokens", Integer, nullable=False, server_default="0"),
+    # Which key of its provider made the call: the name of its variable or file, never the key.
+    Column("key_ref", Text),
     _moment("started_at", default=True),
     _moment("closed_at"),
     _known_states("attempts"),
@@ -192,7 +196,7 @@ decisions = Table(
     Column("votes", SmallInteger, nullable=False),
     Column("abstentions", SmallInteger, nullable=False),
     Column("calls", SmallInteger, nullable=False),
-    Column("cost_micro", BigInteger, nullable=False),
+    Column("cost_micro", BigInteger),
     Column("latency_ms", BigInteger, nullable=False),
     Column("flags", ARRAY(Text), nullable=False),
     Column("reason", Text),
@@ -213,7 +217,8 @@ withdrawn = Table(
     Index("withdrawn_item", "item_id"),
 )
 
-# What the health monitor knows of each deployment. Redis may forget; this does not.
+# What the health monitor knows of each deployment. Redis may forget; this does not. ``leaning``, ``streak``: the state
+# that the last looks pointed to, and how many of them in a row: a state changes when they suffice.
 health = Table(
     "health",
     metadata,
@@ -223,5 +228,74 @@ health = Table(
     Column("latency_ms", Integer),
     _moment("since", default=True),
     _moment("checked_at", default=True),
-    CheckConstraint("state IN ('healthy', 'down', 'out')", name="health_state_known"),
+    Column("leaning", Text),
+    Column("streak", SmallInteger, nullable=False, server_default="0"),
+    CheckConstraint("state IN ('healthy', 'degraded', 'down', 'out')", name="health_state_known"),
+)
+
+# Each change of a deployment's health.
+health_history = Table(
+    "health_history",
+    metadata,
+    Column("deployment", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    _moment("at", default=True),
+    Index("health_history_at", "deployment", "at"),
+)
+
+# Keys that a provider refused: out until a ping with them succeeds.
+key_health = Table(
+    "key_health",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("key_ref", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    _moment("since", default=True),
+    CheckConstraint("state IN ('healthy', 'out')", name="key_health_state_known"),
+)
+
+# What a scope's provider showed to allow, where that is not what the fleet file says.
+learned_limits = Table(
+    "learned_limits",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    _moment("learned_at", default=True),
+    _moment("expires_at", nullable=False),
+)
+
+# The state of each alert that ever fired, and the notices of its changes, one for each sink.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("firing", Boolean, nullable=False),
+    Column("value", Float),
+    Column("threshold", Float),
+    Column("message", Text, nullable=False),
+    _moment("since", default=True),
+)
+
+alert_notices = Table(
+    "alert_notices",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("firing", Boolean, nullable=False),
+    Column("value", Float),
+    Column("threshold", Float),
+    Column("message", Text, nullable=False),
+    Column("sink", Text, nullable=False),
+    Column("tries", SmallInteger, nullable=False, server_default="0"),
+    Column("error", Text),
+    _moment("created_at", default=True),
+    _moment("next_at", default=True),
+    _moment("sent_at"),
+    Index("alert_notices_waiting", "next_at", postgresql_where=text("sent_at IS NULL")),
 )

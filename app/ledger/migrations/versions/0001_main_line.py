@@ -1,9 +1,10 @@
 """The main line: jobs, items, chunks, asks, attempts, votes, decisions, health; their guards and views."""
 
+from pathlib import Path
+
 from alembic import op
 
 from app.ledger.states import TRANSITIONS
-from app.ledger.tables import metadata
 
 revision = "0001"
 down_revision = None
@@ -51,8 +52,7 @@ FROM attempts a LEFT JOIN jobs j ON j.id = a.job_id;
 
 
 def upgrade() -> None:
-    bind = op.get_bind()
-    metadata.create_all(bind)
+    op.execute(Path(__file__).with_suffix(".sql").read_text())
     for table, percent in _FILLFACTOR.items():
         op.execute(f"ALTER TABLE {table} SET (fillfactor = {percent})")
     op.execute(_REFUSE)
