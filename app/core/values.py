@@ -154,6 +154,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """One limit as a response told it. What it did not tell is ``None``; ``reset_s`` counts from that response."""
+
+    rule: str
+    """``rpm``, ``rph``, ``rpd``, ``rpmo`` (requests a minute, hour, day, month), ``t…`` for tokens; ``concurrency``."""
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Expected trouble, as a value. ``message`` is safe to store: it holds no key."""
 
@@ -165,3 +176,5 @@ class Failure:
     """Tokens that a failing call still cost (an empty answer is billed all the same)."""
     finish: Finish | None = None
     """How the generation ended, where there was one: a refusal may say ``stop``."""
+    limit: Observed | None = field(default=None, compare=False)
+    """The limit that a refusal names as the one that was passed."""

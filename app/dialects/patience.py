@@ -41,11 +41,11 @@ def retry_after_s(headers: Mapping[str, str], text: str, told: str | None, *, li
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return min(milliseconds / 1000, LONGEST_S)
-    body_field = _delay(told, None)
+    body_field = delay_s(told, None)
     if body_field is not None:
         return body_field
-    sent = _sent(headers)
-    header = _delay(headers.get("retry-after"), sent)
+    sent = sent_at(headers)
+    header = delay_s(headers.get("retry-after"), sent)
     asked = _ASKED.search(text)
     worded = _span(asked[1]) if asked else None
     if header is not None:
@@ -77,7 +77,7 @@ def _span(value: str) -> float:
     return min(total, LONGEST_S)
 
 
-def _sent(headers: Mapping[str, str]) -> float | None:
+def sent_at(headers: Mapping[str, str]) -> float | None:
     moment = _moment(headers.get("date", ""))
     return moment.timestamp() if moment else None
 
@@ -90,7 +90,7 @@ def _moment(value: str) -> datetime | None:
         return None
 
 
-def _delay(value: str | None, sent: float | None) -> float | None:
+def delay_s(value: str | None, sent: float | None) -> float | None:
     """Seconds, a span or a moment; numbers that can only be an epoch are measured against ``sent``."""
     if value is None:
         return None
@@ -118,7 +118,7 @@ def _window_reset(headers: Mapping[str, str], text: str, sent: float | None) -> 
     empty: list[float] = []
     for name, value in headers.items():
         found = _RESET.match(name)
-        delay = _delay(value, sent) if found else None
+        delay = delay_s(value, sent) if found else None
         if found is None or delay is None:
             continue
         window = found[1] or found[2] or ""

@@ -19,6 +19,7 @@ import orjson
 
 from app.core.masking import safe_message
 from app.core.values import Failure, FailureKind, Usage
+from app.dialects.allowance import refused_limit
 from app.dialects.patience import retry_after_s
 
 _K = FailureKind
@@ -173,6 +174,8 @@ class Complaint:
     """An HTTP status that the body names, which may not be the one it came with."""
     wait: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    quotas: list[tuple[str, str]] = field(default_factory=list)
+    """Google's (quotaId, quotaValue) of every quota that was passed."""
 
 
 _CODE_KEYS = frozenset(
@@ -219,6 +222,8 @@ def _walk(node: object, found: Complaint, depth: int, prefix: str) -> None:
                 found.wait = str(value)
             elif key == "headers" and isinstance(value, dict):
                 found.headers |= {str(k).lower(): v for k, v in value.items() if isinstance(v, str)}
+        if isinstance(node.get("quotaId"), str):
+            found.quotas.append((node["quotaId"], str(node.get("quotaValue") or "")))
         for key in _NEST_KEYS:
             if node.get(key):
                 # MiniMax numbers its errors in the range that Z.AI uses for others.
@@ -272,7 +277,9 @@ def failure_of(
     if wait is None and kind in _LIMIT_KINDS:
         wait = retry_after_s(lower, text, None, limited=True)
     message = safe_message(max(said.texts[:3], key=len, default="")) or f"HTTP {status} without a message"
-    return Failure(kind=kind, message=message, status=status, retry_after_s=wait, usage=usage or Usage())
+    names_limit = kind in _LIMIT_KINDS or (kind is _K.CONTEXT_LENGTH and _TOO_LARGE_FOR_LIMIT.search(text))
+    limit = refused_limit(text, lower, said.quotas, wait) if names_limit else None
+    return Failure(kind, message, status, wait, usage or Usage(), limit=limit)
 
 
 def _plain(body: bytes) -> str:
