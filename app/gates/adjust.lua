@@ -1,11 +1,13 @@
 -- Corrects a reservation once its calls have ended (true-up) or were never made (give-back).
 --
--- KEYS   stems (see common.lua): the scopes of the grant; then the job's money, if any; then the breaker, if any
+-- KEYS   stems (see common.lua): the scopes of the grant; then the job's money, if any; then the retries; then the
+--        breaker, if any
 --   writes  :amt :win of a scope while the reservation is in the window, :day while its day lasts, :live :lamt;
---           :money; breaker's :live :lamt, and its probe where the probe is given back. A cold stem is left alone.
+--           :money; :spans while the span of the grant is kept; breaker's :live :lamt, and its probe where the probe is given back. A cold stem is left alone.
 -- ARGV   1 clock or ''   2 reservation id   3 window ms   4 calls whose slots are free again
 --        5 change in calls (<= 0)   6 change in tokens   7 change in micro-dollars   8 number of scopes
 --        9 '1' with money, else ''   10 '1' with a breaker, else ''   11 '1' to free the breaker's probe, else ''
+--        12 change in first calls (<= 0)   13 change in retries (<= 0)   14 ms at which the grant was made
 --        then for each scope: the day on which the grant was counted
 -- Returns 1. No sum ever falls below zero.
 
@@ -49,7 +51,7 @@ for i = 1, scopes do
     land(stem)
     correct_window(stem)
     local day = redis.call('HMGET', stem .. ':day', 'day', 'calls', 'tokens')
-    if day[1] == ARGV[11 + i] then
+    if day[1] == ARGV[14 + i] then
       redis.call('HSET', stem .. ':day', 'calls', int(math.max(0, day[2] + d_calls)),
         'tokens', int(math.max(0, day[3] + d_tokens)))
     end
@@ -62,6 +64,13 @@ if ARGV[9] ~= '' then
   if spent and is_warm(money) then
     redis.call('SET', money .. ':money', int(math.max(0, spent + d_micro)), 'KEEPTTL')
   end
+end
+
+local retried = KEYS[scopes + (ARGV[9] ~= '' and 1 or 0) + 1] .. ':spans'
+local span = int(math.floor(tonumber(ARGV[14]) / SPAN_MS))
+for field, change in pairs({['f' .. span] = tonumber(ARGV[12]), ['r' .. span] = tonumber(ARGV[13])}) do
+  local counted = change < 0 and redis.call('HGET', retried, field)
+  if counted then redis.call('HSET', retried, field, int(math.max(0, counted + change))) end
 end
 
 if ARGV[10] ~= '' then

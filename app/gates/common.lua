@@ -15,6 +15,7 @@
 --   breaker       :lamt   hash    reservation id -> calls in flight; '#calls' -> their sum
 --   money         :money  string  micro-dollars spent or reserved by the job
 --   breaker       :state  hash    see breaker.lua
+--   retries       :spans  hash    f<n>, r<n> -> first calls and retries granted in the n-th 5 s since 1970
 --
 -- ARGV[1] of every script is the clock: '' in production, where Redis's own TIME is used; a number of ms in tests,
 -- which cannot move that clock. No logic depends on a key's TTL: TTLs only clear away what is idle.
@@ -232,6 +233,64 @@ local function judge(rules, calls)
     end
   end
   return {worst.reason, worst.rule, wait, room}
+end
+
+-- The retry budget of all calls to everybody: within a minute a tenth of the first calls, and 60 besides.
+-- First calls count for 55 to 60 s and retries for 60 to 65: so no minute that ends with a retry holds more.
+local SPAN_MS, FIRST_SPANS, RETRY_SPANS = 5000, 12, 13
+local RETRY_SHARE, RETRY_FLOOR = 0.1, 60
+
+-- {n -> {first calls, retries}} of the spans that still count for something, and the span of now.
+local function retry_spans(stem, now)
+  local current, spans = math.floor(now / SPAN_MS), {}
+  local all = redis.call('HGETALL', stem .. ':spans')
+  for i = 1, #all, 2 do
+    local kind, n = string.match(all[i], '^(%a)(%d+)$')
+    n = tonumber(n)
+    spans[n] = spans[n] or {0, 0}
+    spans[n][kind == 'f' and 1 or 2] = tonumber(all[i + 1])
+  end
+  return spans, current
+end
+
+-- Retries used and allowed once the current span is `at`, where `first` first calls are granted besides.
+local function retry_budget(spans, at, first)
+  local used = 0
+  for n, span in pairs(spans) do
+    if n > at - FIRST_SPANS then first = first + span[1] end
+    if n > at - RETRY_SPANS then used = used + span[2] end
+  end
+  return used, math.floor(first * RETRY_SHARE) + RETRY_FLOOR
+end
+
+-- The rule of a reservation whose last `retries` calls are retries. `free` and `most` count the first calls first.
+local function retry_rule(stem, calls, retries, now)
+  local spans, current = retry_spans(stem, now)
+  local first = calls - retries
+  local used, allowed = retry_budget(spans, current, first)
+  return {
+    reason = 'retries', rule = 'retries', free = first + math.max(0, allowed - used),
+    most = first + math.floor(first * RETRY_SHARE) + RETRY_FLOOR,
+    wait = function(n)
+      for at = current + 1, current + RETRY_SPANS do
+        local then_used, then_allowed = retry_budget(spans, at, first)
+        if then_used + n - first <= then_allowed then return at * SPAN_MS - now end
+      end
+    end,
+  }
+end
+
+local function spend_retries(stem, calls, retries, now)
+  local key, current = stem .. ':spans', math.floor(now / SPAN_MS)
+  local fresh = false
+  for kind, n in pairs({f = calls - retries, r = retries}) do
+    if n > 0 and redis.call('HINCRBY', key, kind .. int(current), int(n)) == n then fresh = true end
+  end
+  if not fresh then return end
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if tonumber(string.sub(field, 2)) <= current - RETRY_SPANS then redis.call('HDEL', key, field) end
+  end
+  redis.call('PEXPIRE', key, int(2 * RETRY_SPANS * SPAN_MS))
 end
 
 -- The limits of one scope, which start at ARGV[first]; '' means the provider names none.

@@ -19,11 +19,14 @@ from app.core.values import Limits
 from app.gates.day import Day, day_of
 from app.gates.scripts import Clock, Lua, stem, text
 
-Reason = Literal["rate", "tokens", "day_requests", "day_tokens", "concurrency", "money", "hold", "breaker_open", "cold"]
+Reason = Literal[
+    "rate", "tokens", "day_requests", "day_tokens", "concurrency", "money", "hold", "retries", "breaker_open", "cold"
+]
 
 _REASONS: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
 _WINDOW_MS = 60_000
 _LONGEST_HOLD_S = 86_400.0
+_RETRIES = stem("retries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Grant:
     breaker: str | None = None
     probe: bool = False
     """The one call that finds out whether an open breaker may close."""
+    retries: int = 0
+    """How many of the calls were counted as retries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,12 @@ class Denied:
     """The rule that blocks longest: ``provider:groq rpm``, ``job:7 money``, ``breaker:groq/llama-3.1``."""
     wait_ms: int
     """Until the reservation fits if nobody else reserves; or, where it is larger than the rules ever allow, until the
-    largest part they do allow fits. -1: waiting gains nothing over ``room``. Exact for rate, tokens, day, hold and an
-    open breaker; for concurrency, slow start and a probe under way, when to look again (at most 50, 50 and 500 ms).
-    For ``cold``: how long to wait before the ledger is read, see ``Gates``."""
+    largest part they do allow fits. -1: waiting gains nothing over ``room``. Exact for rate, tokens, day, hold,
+    retries and an open breaker; for concurrency, slow start and a probe under way, when to look again (at most 50, 50
+    and 500 ms). For ``cold``: how long to wait before the ledger is read, see ``Gates``."""
     room: int
-    """How many of the calls, each with its share ``tokens/calls`` (the sum rounded up), fit now."""
+    """How many of the calls, each with its share ``tokens/calls`` (the sum rounded up), fit now. First calls come
+    before retries in this count: whoever takes a part leaves the retries to the last."""
     cold: tuple[str, ...] = ()
     """Names of all that is cold: scopes, or ``job:<id>``."""
 
@@ -118,6 +124,14 @@ class ScopeUsage:
     """Until one small call is possible; infinite if never. Breaker and money are not asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Retries granted in the last minute, by whomever and to whomever, and how many that minute allows in all."""
+
+    used: int
+    allowed: int
+
+
 class Gates:
     """Reservations under the limits of scopes, shared by all processes.
 
@@ -135,6 +149,12 @@ class Gates:
     with the names. Wait ``wait_ms`` (calls granted just before the loss are in the ledger by then, or were given up),
     read the ledger, ``warm`` them, try again.
 
+    Retries have a budget of their own, over all providers and processes: within a minute no more than a tenth of the
+    first calls, and 60 besides, so that a small job may retry at all. A fleet in trouble is then asked at most a tenth
+    more than a fleet in health, where three tries a call would treble its load. (Finagle's ``RetryBudget`` has the
+    share and the floor; Google's SRE book, chapter "Addressing Cascading Failures", and gRPC's proposal A6 the tenth.)
+    When Redis is lost the budget starts anew, with nothing spent.
+
     Warning: tokens are counted where they were reserved, so a provider that counts them when it answers may see up to
     one call's tokens a window late. Redis is trusted to keep time: if its clock jumps ahead, a window opens early.
     Raises ``ServiceMissing`` where Redis does not answer.
@@ -151,6 +171,7 @@ class Gates:
         self._warm = Lua(client, "warm", self.clock)
         self._hold = Lua(client, "hold", self.clock)
         self._usage = Lua(client, "usage", self.clock)
+        self._retries = Lua(client, "retries", self.clock)
 
     def reserve(
         self,
@@ -161,31 +182,37 @@ class Gates:
         money: Money | None = None,
         lease_s: float,
         breaker: str | None = None,
+        retries: int = 0,
     ) -> Grant | Denied:
         """Reserves ``calls`` (at least 1) with ``tokens`` in all, under every rule, or nothing at all.
 
         ``lease_s`` is how long the calls hold their concurrency slots if nobody says that they ended (a killed
         worker), so it must be longer than they can last; requests, tokens and money stay counted. ``breaker`` is the
-        name of the deployment whose breaker is asked.
+        name of the deployment whose breaker is asked. ``retries`` of the calls were made before and failed: they draw
+        on the retry budget, the others fill it.
         """
         if calls < 1 or tokens < 0 or not scopes or len({scope.name for scope in scopes}) < len(scopes):
             raise ValueError("a reservation is of at least one call, no negative tokens, and scopes that differ")
+        if not 0 <= retries <= calls:
+            raise ValueError("retries are some of the calls")
         grant_id = os.urandom(8).hex()
         keys = [stem(scope.name) for scope in scopes]
         if money is not None:
             keys.append(_purse(money.job_id))
+        keys.append(_RETRIES)
         if breaker is not None:
             keys.append(stem(f"breaker:{breaker}"))
         sizes = (calls, tokens, int(lease_s * 1000), self._window_ms, self._margin_ms, len(scopes))
         purse = (money.amount_micro, money.limit_micro) if money is not None else ("", "")
         asked = "" if breaker is None else "1"
-        reply, days = self._today(scopes, lambda rules: self._reserve(keys, grant_id, *sizes, *purse, asked, *rules))
+        head = (grant_id, *sizes, *purse, asked, retries)
+        reply, days = self._today(scopes, lambda rules: self._reserve(keys, *head, *rules))
         outcome, now_ms, *rest = reply
         match text(outcome):
             case "granted":
                 names = tuple(scope.name for scope in scopes)
                 ids = tuple(day.id for day in days)
-                return Grant(grant_id, calls, tokens, int(now_ms), names, ids, money, breaker, bool(rest[0]))
+                return Grant(grant_id, calls, tokens, int(now_ms), names, ids, money, breaker, bool(rest[0]), retries)
             case "cold":
                 names = tuple(text(name) for name in rest[1:])
                 return Denied("cold", f"{names[0]} cold", max(0, int(rest[0])), 0, names)
@@ -208,9 +235,12 @@ class Gates:
         """
         self._change(grant, calls, 0, actual_tokens - reserved_tokens, actual_micro - reserved_micro)
 
-    def give_back(self, grant: Grant, *, calls: int, tokens: int, micro: int = 0) -> None:
-        """``calls`` of the grant were never made: returns requests, tokens, quota, slots and money; and the probe."""
-        self._change(grant, calls, -calls, -tokens, -micro, unprobe=grant.probe)
+    def give_back(self, grant: Grant, *, calls: int, tokens: int, micro: int = 0, retries: int = 0) -> None:
+        """``calls`` of the grant were never made: returns requests, tokens, quota, slots and money; and the probe.
+
+        ``retries`` of them were reserved as such and go back to the retry budget; the others no longer fill it.
+        """
+        self._change(grant, calls, -calls, -tokens, -micro, unprobe=grant.probe, retries=retries)
 
     def hold(self, scope_name: str, for_s: float) -> int:
         """Shuts a scope for ``for_s`` (a provider's retry-after; a day at most); never shortens a hold.
@@ -234,6 +264,10 @@ class Gates:
         """Opens a job's purse with what it has spent, or may have. False: another was first."""
         return text(self._warm([_purse(job_id)], "money", self._window_ms, spent_micro)[0]) == "warm"
 
+    def retry_budget(self) -> RetryBudget:
+        used, allowed = self._retries([_RETRIES])
+        return RetryBudget(int(used), int(allowed))
+
     def now_ms(self) -> int:
         """Redis's clock."""
         return self.clock.now_ms()
@@ -249,16 +283,26 @@ class Gates:
         reply, _ = self._today(scopes, lambda rules: self._usage(keys, self._window_ms, self._margin_ms, *rules))
         return {scope.name: _usage(scope, row) for scope, row in zip(scopes, reply[2:], strict=True)}
 
-    def _change(self, grant: Grant, slots: int, calls: int, tokens: int, micro: int, *, unprobe: bool = False) -> None:
+    def _change(
+        self,
+        grant: Grant,
+        slots: int,
+        calls: int,
+        tokens: int,
+        micro: int,
+        *,
+        unprobe: bool = False,
+        retries: int = 0,
+    ) -> None:
         keys = [stem(name) for name in grant.scopes]
         if grant.money is not None:
             keys.append(_purse(grant.money.job_id))
+        keys.append(_RETRIES)
         if grant.breaker is not None:
             keys.append(stem(f"breaker:{grant.breaker}"))
         flags = ["1" if flag else "" for flag in (grant.money is not None, grant.breaker is not None, unprobe)]
-        self._adjust(
-            keys, grant.id, self._window_ms, slots, calls, tokens, micro, len(grant.scopes), *flags, *grant.days
-        )
+        sizes = (self._window_ms, slots, calls, tokens, micro, len(grant.scopes))
+        self._adjust(keys, grant.id, *sizes, *flags, calls + retries, -retries, grant.at_ms, *grant.days)
 
     def _today(self, scopes: Sequence[Scope], run: Callable[[list[int | str]], Any]) -> tuple[Any, list[Day]]:
         """Runs a script with each scope's limits and today's day; again where Redis says that a new day has begun."""

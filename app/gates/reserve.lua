@@ -1,11 +1,14 @@
--- Reserves calls and tokens under every rule of up to two scopes, a job's money and a breaker: all or nothing.
+-- Reserves calls and tokens under every rule of up to two scopes, a job's money, the retry budget and a breaker: all
+-- or nothing.
 --
--- KEYS   stems (see common.lua): the scopes; then the job's money, if any; then the breaker, if any
---   reads   :warm :hold :win :amt :day :live :lamt of each scope, :warm :money, breaker's :state :live :lamt
---   writes  :win :amt :day :live :lamt of each scope, :money, breaker's :state (probe) :live :lamt; :cold where cold
+-- KEYS   stems (see common.lua): the scopes; then the job's money, if any; then the retries; then the breaker, if any
+--   reads   :warm :hold :win :amt :day :live :lamt of each scope, :warm :money, :spans, breaker's :state :live :lamt
+--   writes  :win :amt :day :live :lamt of each scope, :money, :spans, breaker's :state (probe) :live :lamt;
+--           :cold where cold
 -- ARGV   1 clock or ''   2 reservation id   3 calls (>= 1)   4 tokens of all calls together   5 lease ms
 --        6 window ms   7 margin ms   8 number of scopes   9 money amount in micro-dollars or ''
 --        10 the job's limit in micro-dollars   11 '1' with a breaker, else ''
+--        12 how many of the calls are retries (its last ones, where only a part fits)
 --        then for each scope: rpm tpm rpd tpd concurrency burst ('' = none), day, day's start ms, day's end ms
 -- Returns
 --   {'granted', at ms, 1 if this is the breaker's probe else 0}
@@ -21,10 +24,11 @@ local window, margin, scopes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(AR
 local money = ARGV[9] ~= '' and KEYS[scopes + 1] or nil
 local breaker = ARGV[11] ~= '' and KEYS[#KEYS] or nil
 local amount, purse = tonumber(ARGV[9]), tonumber(ARGV[10])
+local retried, retries = KEYS[scopes + (money and 1 or 0) + 1], tonumber(ARGV[12])
 
 local limits = {}
 for i = 1, scopes do
-  limits[i] = limits_at(12 + 9 * (i - 1))
+  limits[i] = limits_at(13 + 9 * (i - 1))
   if now < limits[i][8] or now >= limits[i][9] then return {'rollover', now} end
 end
 
@@ -62,6 +66,8 @@ if money and amount > 0 then
   local fits = math.floor(left * calls / amount)
   rules[#rules + 1] = {reason = 'money', rule = name_of(money) .. ' money', free = fits, most = fits}
 end
+
+if retries > 0 then rules[#rules + 1] = retry_rule(retried, calls, retries, now) end
 
 local probe = false
 if breaker then
@@ -101,6 +107,7 @@ if money then
   keep(money .. ':warm', MONEY_TTL_MS)
   keep(money .. ':money', MONEY_TTL_MS)
 end
+spend_retries(retried, calls, retries, now)
 if breaker then
   enter_flight(breaker, id, now + lease, calls, now)
   if probe then redis.call('HSET', breaker .. ':state', 'probe', id, 'probe_until', int(now + lease)) end

@@ -644,7 +644,7 @@ def test_memory_follows_the_window_not_the_history(gates: Gates, redis_client: r
     assert used(gates, scope)["rpm"] == 99 * 3
     wait(gates, WINDOW)
     gates.usage(scope)
-    assert sorted(redis_client.keys("gate:*")) == sorted((key + name).encode() for name in ("day", "warm"))
+    assert sorted(redis_client.keys(key + "*")) == sorted((key + name).encode() for name in ("day", "warm"))
     one, many = open_scope(gates), open_scope(gates)
     take(gates, one, 1)
     take(gates, many, 100)
