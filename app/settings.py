@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     gate_margin_s: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     connect_timeout_s: Seconds = 10
     max_answer_bytes: int = Field(default=2_000_000, ge=1)
+    drills: bool = False
+    """May failures be let loose on this yard (``switchyard drill``)? Asked of the workers and of the command alike."""
     flower_address: str = Field(default="127.0.0.1", min_length=1)
     """Where Flower listens. Anything but loopback is for a container that publishes the port on loopback."""
     flower_port: int = Field(default=5555, ge=1, le=65535)

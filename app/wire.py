@@ -7,6 +7,9 @@ type and nothing of its text: the text may hold a URL or a header with a key.
 
 Warning: a connection that the provider closes just as a call is put on it is a ``server_error`` like any reset:
 nobody can tell whether the call was read. Idle connections are dropped after 15 s to make that rare.
+
+Drills strike here: a layer that is handed in may put a fault in the place of a call's answer. What comes of it takes
+the same way as the real thing, through the same ``hear``.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import httpx
@@ -30,11 +33,14 @@ from aiohttp.tracing import Trace
 from httpx_aiohttp import AiohttpTransport
 from multidict import CIMultiDict
 
+from app.core.drills import DRILL, DRILL_SLOW, Fault, Instead, Late, Reset, Silence
 from app.core.values import Answer, Failure, FailureKind
 
 _HEADERS = {"accept-encoding": "gzip, deflate", "user-agent": "switchyard"}
 _IDLE_S = 15.0
 _CLOSE_S = 5.0
+# A drilled refusal takes about as long as a quick one over the net.
+_CANNED_S = 0.03
 
 Hear = Callable[[int, Mapping[str, str], bytes], Answer | Failure]
 
@@ -58,7 +64,8 @@ class Response:
 class Outgoing:
     """One call. ``token`` comes back with what was heard; ``timeout_s`` bounds the whole call, body included.
 
-    ``not_after`` (``time.monotonic()``): the request leaves by then or not at all.
+    ``not_after`` (``time.monotonic()``): the request leaves by then or not at all. ``deployment`` and ``protocol`` are
+    for the fault layer.
     """
 
     token: Any
@@ -68,13 +75,15 @@ class Outgoing:
     timeout_s: float
     hear: Hear
     not_after: float | None = None
+    deployment: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """``sent``: the request may have reached the provider, who may count and charge it.
 
-    ``latency_ms`` runs from the start of the call, waiting for a connection included.
+    ``latency_ms`` runs from the start of the call, waiting for a connection included. ``flags``: what a drill did.
     """
 
     result: Answer | Failure | Unsent
@@ -83,6 +92,13 @@ class Heard:
     sent: bool = True
     bytes_out: int = 0
     bytes_in: int = 0
+    flags: tuple[str, ...] = ()
+
+
+class FaultLayer(Protocol):
+    """What strikes calls. Asked in the thread that starts them; must neither raise nor take long."""
+
+    def befalling(self, call: Outgoing, /) -> Fault | None: ...
 
 
 @dataclass(slots=True)
@@ -141,11 +157,17 @@ class Wire:
     """Threads hand it calls and get what was heard on a queue. The loop starts at the first call, after any fork."""
 
     def __init__(
-        self, *, max_answer_bytes: int = 2_000_000, connect_timeout_s: float = 10.0, max_connections: int = 512
+        self,
+        *,
+        max_answer_bytes: int = 2_000_000,
+        connect_timeout_s: float = 10.0,
+        max_connections: int = 512,
+        faults: FaultLayer | None = None,
     ) -> None:
         self._max_answer_bytes = max_answer_bytes
         self._connect_timeout_s = connect_timeout_s
         self._max_connections = max_connections
+        self._faults = faults
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -167,7 +189,8 @@ class Wire:
 
         ``hear`` runs in the loop's thread. One wake-up of the loop for all of them. Raises RuntimeError once closed.
         """
-        batch = list(calls)
+        faults = self._faults
+        batch = [(call, None if faults is None else faults.befalling(call)) for call in calls]
         if batch:
             self._running_loop().call_soon_threadsafe(self._begin, batch, done)
 
@@ -214,19 +237,23 @@ class Wire:
             # Sockets close in the loop's next round, after aclose has returned (docs.aiohttp.org, graceful shutdown).
             await asyncio.sleep(0)
 
-    def _begin(self, batch: list[Outgoing], done: SimpleQueue[Any]) -> None:
-        for call in batch:
-            task = asyncio.get_running_loop().create_task(self._run(call, done))
+    def _begin(self, batch: list[tuple[Outgoing, Fault | None]], done: SimpleQueue[Any]) -> None:
+        for call, fault in batch:
+            task = asyncio.get_running_loop().create_task(self._run(call, fault, done))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, call: Outgoing, done: SimpleQueue[Any]) -> None:
+    async def _run(self, call: Outgoing, fault: Fault | None, done: SimpleQueue[Any]) -> None:
         started = time.monotonic()
         flight = _Flight(call.not_after)
         status, bytes_in = None, 0
+        flags: tuple[str, ...] = ()
         result: Answer | Failure | Unsent
         try:
-            got = await self._exchange(call.url, call.headers, call.body, call.timeout_s, flight)
+            if fault is None:
+                got = await self._exchange(call.url, call.headers, call.body, call.timeout_s, flight)
+            else:
+                got, flags = await self._struck(call, fault, flight)
             if isinstance(got, Response):
                 status, bytes_in = got.status, len(got.body)
                 result = call.hear(got.status, got.headers, got.body)
@@ -237,7 +264,32 @@ class Wire:
         except Exception as error:  # a bug in hear: the caller waits for every token
             result = Failure(FailureKind.MALFORMED, f"reading the answer failed: {type(error).__name__}", status)
         latency_ms = round((time.monotonic() - started) * 1000)
-        done.put((call.token, Heard(result, latency_ms, status, flight.sent, len(call.body), bytes_in)))
+        done.put((call.token, Heard(result, latency_ms, status, flight.sent, len(call.body), bytes_in, flags)))
+
+    async def _struck(
+        self, call: Outgoing, fault: Fault, flight: _Flight
+    ) -> tuple[Response | Failure | Unsent, tuple[str, ...]]:
+        """What comes of a call under a drill, with its flags. As with a real one, a stale reservation is not used."""
+        if flight.not_after is not None and time.monotonic() > flight.not_after:
+            return Unsent(), ()
+        match fault:
+            case Late(by_s) if by_s < call.timeout_s:
+                got = await self._exchange(call.url, call.headers, call.body, call.timeout_s - by_s, flight)
+                if isinstance(got, Unsent):
+                    return got, ()
+                await asyncio.sleep(by_s)
+                return got, (DRILL_SLOW,)
+            case Instead(status, headers, body):
+                await asyncio.sleep(_CANNED_S)
+                return Response(status, headers, body, round(_CANNED_S * 1000)), (DRILL,)
+            case Reset():
+                await asyncio.sleep(_CANNED_S)
+                return _failed(ConnectionResetError(), sent=True), (DRILL,)
+            case Silence(float() as after_s) if after_s < call.timeout_s:
+                await asyncio.sleep(after_s)
+            case _:
+                await asyncio.sleep(call.timeout_s)
+        return _failed(TimeoutError(), sent=True), (DRILL,)
 
     async def _exchange(
         self, url: str, headers: dict[str, str], body: bytes, timeout_s: float, flight: _Flight

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine
 
 from app.core.errors import ServiceMissing, UsageError
 from app.gates.breaker import Breaker
+from app.gates.faults import Faults
 from app.gates.limits import Gates
 from app.gates.memory import Memory
 from app.gates.pulse import Pulses
@@ -20,6 +21,7 @@ from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
 from app.services.asking import Asker
 from app.services.dispatching import Dispatcher
+from app.services.drilling import Weather
 from app.services.fleetview import BURST, FleetView
 from app.services.health import Monitor
 from app.services.settling import Settler
@@ -85,7 +87,12 @@ class Yard:
 
     @cached_property
     def wire(self) -> Wire:
-        return Wire(max_answer_bytes=self.settings.max_answer_bytes)
+        faults = Weather(self.faults) if self.settings.drills else None
+        return Wire(max_answer_bytes=self.settings.max_answer_bytes, faults=faults)
+
+    @cached_property
+    def faults(self) -> Faults:
+        return Faults(self.redis)
 
     @cached_property
     def warmer(self) -> Warmer:

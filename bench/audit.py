@@ -19,7 +19,7 @@ _UNKNOWN = ("ambiguous", "open")
 
 _ATTEMPTS = """
 SELECT id, state, late, purpose, deployment, input_tokens + cached_tokens, output_tokens + reasoning_tokens, cost_micro
-FROM attempts
+FROM attempts WHERE NOT 'drill' = ANY(coalesce(flags, '{}'))
 """
 
 # An item at a deployment, after a call that was answered there and read. A restated question follows an abstention.
@@ -90,7 +90,10 @@ def paid_twice(rig: Rig) -> list[str]:
 
 
 def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
-    """Every call in the ledger, every closed attempt equal to the provider's row, tokens and money to the unit."""
+    """Every call in the ledger, every closed attempt equal to the provider's row, tokens and money to the unit.
+
+    Calls that a drill struck were never made: one in the books would be a violation.
+    """
     violations: list[str] = []
     attempts = {f"sy-{row[0]}": row for row in rig.query(_ATTEMPTS)}
     seen = Counter(call["request_ref"] for call in calls)

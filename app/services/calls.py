@@ -24,6 +24,7 @@ class Caller:
     def __init__(self, row: ProviderRow, deployment: Deployment) -> None:
         key = api_key(row)
         self._deployment = deployment
+        self._protocol = row.protocol
         self._url = row.base_url.rstrip("/")
         self._dialect = DIALECTS[row.protocol]
         self._authorization = self._dialect.authorize(key) if key else {}
@@ -40,6 +41,8 @@ class Caller:
             timeout_s=timeout_s,
             hear=self._hear,
             not_after=not_after,
+            deployment=self._deployment.name,
+            protocol=self._protocol,
         )
 
     def closing(self, attempt_id: int, heard: Heard) -> Closing:
@@ -56,7 +59,7 @@ class Caller:
             usage=result.usage,
             cost_micro=pricing.cost_micro(result.usage, self._deployment.price),
             text=result.text if isinstance(result, Answer) else result.message,
-            flags=result.flags if isinstance(result, Answer) else (),
+            flags=(*(result.flags if isinstance(result, Answer) else ()), *heard.flags),
         )
 
 

@@ -202,7 +202,10 @@ class SmallYard:
         return [row[0] for row in self.rows(f"SELECT state FROM {table} ORDER BY id")]
 
     def books_agree(self) -> None:
-        """Every call the provider answered is one attempt here, with the same tokens and the same bill."""
+        """Every call the provider answered is one attempt here, with the same tokens and the same bill.
+
+        Calls that a drill struck were never made.
+        """
         booked = {
             row["request_ref"]: (row["status"], row["prompt_tokens"], row["completion_tokens"], row["money_micro"])
             for row in self.sim.calls()
@@ -211,7 +214,7 @@ class SmallYard:
             f"sy-{id_}": (status, asked, answered, cost)
             for id_, status, asked, answered, cost in self.rows(
                 "SELECT id, status, input_tokens + cached_tokens, output_tokens + reasoning_tokens, cost_micro"
-                " FROM attempts WHERE status IS NOT NULL"
+                " FROM attempts WHERE status IS NOT NULL AND NOT 'drill' = ANY(coalesce(flags, '{}'))"
             )
         }
         assert kept == booked
