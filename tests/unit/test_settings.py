@@ -41,6 +41,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "gate_margin_s": 1.0,
         "connect_timeout_s": 10,
         "max_answer_bytes": 2_000_000,
+        "drills": False,
         "flower_address": "127.0.0.1",
         "flower_port": 5555,
         "flower_user": "switchyard",
