@@ -16,7 +16,7 @@ class Ballot:
 
     Exactly one of: open (asked, nothing heard yet), a vote (``answer``), an abstention (heard, but not to be
     read), a failure. ``tries`` are the calls it used, or, while open, those it may still use: both come off the
-    item's one attempt budget.
+    item's one attempt budget. ``needs``: tokens the question would take, where it was too long for the seat.
     """
 
     seat: int
@@ -25,6 +25,7 @@ class Ballot:
     open: bool = False
     tries: int = 1
     flags: tuple[str, ...] = ()
+    needs: int | None = None
 
     @property
     def is_vote(self) -> bool:
@@ -35,13 +36,14 @@ class Ballot:
         return self.answer is None and self.failure is None and not self.open
 
     def to_json(self) -> list[Any]:
-        return [self.seat, self.answer, self.failure, self.tries, list(self.flags)]
+        row = [self.seat, self.answer, self.failure, self.tries, list(self.flags)]
+        return row if self.needs is None else [*row, self.needs]
 
     @classmethod
     def from_json(cls, row: list[Any]) -> Ballot:
-        seat, answer, failure, tries, flags = row
+        seat, answer, failure, tries, flags, *needs = row
         kind = FailureKind(failure) if failure else None
-        return cls(seat, answer, kind, tries=tries, flags=tuple(flags))
+        return cls(seat, answer, kind, tries=tries, flags=tuple(flags), needs=needs[0] if needs else None)
 
 
 class Status(StrEnum):

@@ -15,16 +15,24 @@ from app.core.values import Deployment
 
 VOICE = "voice"
 SYNTHESISER = "synthesiser"
+CACHE = "cache"
+"""The seat of an earlier job's decision on the same question, where a job takes one for want of anybody to ask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One deployment at the table. ``quality`` breaks ties: the rank of the seat, whatever its place in the order."""
+    """One deployment at the table. ``quality`` breaks ties: the rank of the seat, whatever its place in the order.
+
+    ``window`` (tokens) and ``latency_ms`` are what was known of it when it was seated; plans of before they were
+    written down have neither, and are decided as they were then.
+    """
 
     deployment: str
     family: str
     quality: float
     role: str = VOICE
+    window: int | None = None
+    latency_ms: int | None = None
 
     @property
     def provider(self) -> str:
@@ -53,7 +61,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         return {
             "recipe": str(self.recipe),
-            "seats": [[s.deployment, s.family, s.quality, s.role] for s in self.seats],
+            "seats": [_row(s) for s in self.seats],
             "seed": self.seed,
             "closed": self.closed,
         }
@@ -68,5 +76,17 @@ class Plan:
         )
 
 
-def seat(deployment: Deployment, role: str = VOICE) -> Seat:
-    return Seat(deployment.name, deployment.family, deployment.quality, role)
+def seat(deployment: Deployment, role: str = VOICE, latency_ms: float | None = None) -> Seat:
+    return Seat(
+        deployment.name,
+        deployment.family,
+        deployment.quality,
+        role,
+        deployment.context_window,
+        None if latency_ms is None else round(latency_ms),
+    )
+
+
+def _row(seat: Seat) -> list[Any]:
+    row = [seat.deployment, seat.family, seat.quality, seat.role]
+    return row if seat.window is None and seat.latency_ms is None else [*row, seat.window, seat.latency_ms]

@@ -24,4 +24,8 @@ def estimate_input_tokens(messages: tuple[Message, ...]) -> int:
     English runs at about four characters a token, code and other scripts at fewer; a guess that is too high
     only waits a little longer, one that is too low overruns a limit.
     """
-    return sum(len(m.content.encode()) // 3 + 1 + MESSAGE_OVERHEAD_TOKENS for m in messages)
+    return sum(guess_tokens(m.content) + MESSAGE_OVERHEAD_TOKENS for m in messages)
+
+
+def guess_tokens(text: str) -> int:
+    return len(text.encode()) // 3 + 1

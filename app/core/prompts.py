@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 
 from app.core.task import Task
+from app.core.trimming import Turns
 from app.core.values import Deployment, Message, Request, TaskKind
 
 PING = "Reply with exactly: OK"
@@ -23,14 +24,22 @@ _REASONING_TOKENS = 2048
 """Room to think: a reasoning model that is cut off in its thoughts has answered nothing, and is billed."""
 
 
-def ask(task: Task, text: str, deployment: Deployment, *, restated: bool = False) -> Request:
-    """The question for one item. ``restated``: the answer before could not be read; say the contract again."""
+def ask(
+    task: Task, text: str, deployment: Deployment, *, turns: Turns | None = None, restated: bool = False
+) -> Request:
+    """The question for one item. ``restated``: the answer before could not be read; say the contract again.
+
+    ``turns``: the item is a chat, which a generating model continues; the others are shown it in one piece.
+    """
     again = f"An earlier answer could not be read. {_contract(task)}".strip() if restated else ""
     messages: tuple[Message, ...]
     if task.prompt is not None and "{text}" in task.prompt:
         # Joined, not stripped: the text may stand at an end of the prompt, and its own blanks are the item's.
         parts = (task.prompt.replace("{text}", text), _choices(task), _contract(task), again)
         messages = (Message("user", "\n\n".join(part for part in parts if part)),)
+    elif turns is not None and task.kind is TaskKind.GENERATE:
+        own = [Message("system", part) for part in (task.prompt,) if part]
+        messages = (*own, *(Message(role, content) for role, content in turns))
     elif instruction := "\n\n".join(part for part in (_instruction(task), again) if part.strip()):
         messages = (Message("system", instruction), Message("user", text))
     else:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.core.plan import SYNTHESISER, Plan, Seat, seat
+from app.core.plan import SYNTHESISER, VOICE, Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.values import Deployment, Tier
 
@@ -126,7 +126,7 @@ def seat_chunk(
     size = min([chunk_size, available, *(_fits(t, horizon_s) for t in first)])
     others = _bench([t for t in ordered if t not in first], wanted.recipe, size)
     voices = [*first, *others][: wanted.recipe.attempts]
-    seats = [seat(t.deployment) for t in voices]
+    seats = [_seat(t) for t in voices]
     if wanted.recipe.strategy == "synthesize-best":
         seats += _synthesisers(tracks, wanted)
     _load(first, others, wanted.recipe, size)
@@ -140,7 +140,7 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if eligible(t.deployment, wanted) is None and t.deployment.name not in used]
-    seats = tuple(seat(t.deployment) for t in sorted(serves, key=_by_free(serves)))
+    seats = tuple(_seat(t) for t in sorted(serves, key=_by_free(serves)))
     spoken = {s.deployment for s in plan.seats if s.role == SYNTHESISER} & used
     if wanted.recipe.strategy == "synthesize-best":
         seats += tuple(s for s in _synthesisers(tracks, wanted) if s.deployment not in spoken)
@@ -190,7 +190,11 @@ def _synthesisers(tracks: Sequence[Track], wanted: Wanted) -> list[Seat]:
     """The strongest that may see the item, best first."""
     allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
     best = sorted(allowed, key=_by_rank)[:_SYNTHESIS_CANDIDATES]
-    return [seat(t.deployment, SYNTHESISER) for t in best]
+    return [_seat(t, SYNTHESISER) for t in best]
+
+
+def _seat(track: Track, role: str = VOICE) -> Seat:
+    return seat(track.deployment, role, track.latency_ms)
 
 
 def _by_rank(track: Track) -> tuple[float, str]:

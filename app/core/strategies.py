@@ -17,13 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.core.ballots import Ask, Ballot, Status, Verdict
-from app.core.plan import SYNTHESISER, VOICE, Plan, Seat
+from app.core.matrix import VENDOR_WIDE
+from app.core.plan import CACHE, SYNTHESISER, VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
-
-# Trouble with the account or the vendor's filter: another model of the same vendor would fare no better.
-_VENDOR_WIDE = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.CONTENT_FILTER})
-
 
 # Reasons to close a plan that are not the council's own.
 _STOPPED_FROM_OUTSIDE = ("overdue", "cancelled")
@@ -41,6 +38,9 @@ class Wish:
 def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
     """The next move for one item."""
     table = Table(plan, tuple(sorted(ballots, key=lambda b: b.seat)))
+    remembered = table.votes(CACHE)
+    if remembered:
+        return table.verdict(remembered[0].answer, remembered)
     match plan.recipe.strategy:
         case "single-query":
             move = first_answer(table)
@@ -156,18 +156,48 @@ class Table:
             return frozenset()
         present = [b for b in self.ballots if (b.open or b.is_vote) and self.seat(b).role == wish.role]
         wanted = wish.voices - len(present)
-        asked = {b.seat for b in self.ballots}
         families = {self.seat(b).family for b in present}
-        barred = {self.seat(b).provider for b in self.ballots if b.failure in _VENDOR_WIDE}
         seats: list[int] = []
-        for index, seat in enumerate(self.plan.seats):
+        for index in self._bench(wish.role) if wanted > 0 else ():
             if len(seats) >= wanted:
                 break
-            if index in asked or seat.role != wish.role or seat.family in families or seat.provider in barred:
-                continue
-            families.add(seat.family)
-            seats.append(index)
+            family = self.plan.seats[index].family
+            if family not in families:
+                families.add(family)
+                seats.append(index)
         return self._within_budget(seats, wish.later)
+
+    def _bench(self, role: str) -> list[int]:
+        """The seats of that role that may be asked, in their order, but for what failures ask for (``core.matrix``):
+        no other model of a vendor that failed as a whole, none without room, after a timeout the faster ones first.
+        """
+        asked = {b.seat for b in self.ballots}
+        barred = {self.seat(b).provider for b in self.ballots if b.failure in VENDOR_WIDE}
+        room = self._room_needed()
+        seats = [
+            index
+            for index, seat in enumerate(self.plan.seats)
+            if index not in asked
+            and seat.role == role
+            and seat.provider not in barred
+            and (seat.window is None or seat.window >= room)
+        ]
+        slow = [self.seat(b).latency_ms for b in self.ballots if b.failure is FailureKind.TIMEOUT]
+        limit = min((ms for ms in slow if ms is not None), default=None)
+        if limit is None:
+            return seats
+        latency = {index: self.plan.seats[index].latency_ms for index in seats}
+        return sorted(seats, key=lambda index: (ms := latency[index]) is None or ms >= limit)
+
+    def _room_needed(self) -> int:
+        """Tokens of window that a seat must have: what the question was counted at, and more than those have that
+        called it too long."""
+        needed = 0
+        for ballot in self.ballots:
+            if ballot.failure is FailureKind.CONTEXT_LENGTH:
+                window = self.seat(ballot).window if ballot.tries else None
+                needed = max(needed, ballot.needs or 0, (window or 0) + 1 if window else 0)
+        return needed
 
     def _within_budget(self, seats: list[int], later: int) -> frozenset[Ask]:
         left = self._budget_left()
@@ -206,8 +236,11 @@ class Table:
         What closed the plan is named only where it stood in the way: the plan is the whole chunk's, and may be
         closed for another item after this one has used up what it had.
         """
-        status = Status.FAILED if self._rejected() else Status.UNDECIDED
         kinds = sorted({b.failure.value for b in self.ballots if b.failure is not None})
+        too_long = self._too_long(kinds)
+        status = Status.FAILED if self._rejected() or too_long else Status.UNDECIDED
+        if too_long:
+            return Verdict(status, abstentions=self._abstentions(), reason=too_long)
         if self._rejected():
             reason = "invalid_request"
         elif self.plan.closed in _STOPPED_FROM_OUTSIDE and not exhausted and self._budget_left() >= 1:
@@ -217,6 +250,14 @@ class Table:
         if kinds and reason not in kinds:
             reason = f"{reason}: {', '.join(kinds)}"
         return Verdict(status, votes=len(self.votes()), abstentions=self._abstentions(), reason=reason)
+
+    def _too_long(self, kinds: list[str]) -> str | None:
+        """Why the item fits nowhere, with the numbers; None where something else, too, stood in the way."""
+        needs = max((b.needs or 0 for b in self.ballots), default=0)
+        windows = [w for b in self.ballots if (w := self.seat(b).window) is not None]
+        if kinds != [FailureKind.CONTEXT_LENGTH.value] or not needs or not windows or self.votes():
+            return None
+        return f"context_length: takes about {needs} tokens, the widest window asked has {max(windows)}"
 
     def _abstentions(self) -> int:
         return sum(1 for b in self.ballots if b.is_abstention)

@@ -14,21 +14,26 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, InputError, NotFound
 from app.core.task import Task
+from app.core.trimming import Turns
 from app.ledger.states import JobState
 
-_COPY = "COPY items (job_id, n, custom_id, text, gold) FROM STDIN"
+_COPY = "COPY items (job_id, n, custom_id, text, gold, turns) FROM STDIN"
 _FLUSH_AT_CHARS = 1 << 16
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item as it came in. ``line``: where in the input, for messages."""
+    """One item as it came in. ``line``: where in the input, for messages.
+
+    ``turns``: of a chat, (role, content), oldest first; ``text`` then holds them in one piece.
+    """
 
     line: int
     custom_id: str
     text: str
     gold: str | None = None
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,14 @@ class NewJob:
     deadline_s: float
     max_cost_micro: int | None
     idempotency_key: str | None
+    cached_ok: bool = False
+    """May an item that nobody can be asked about take the answer of an earlier job to the same question?"""
 
     def signature(self) -> bytes:
         """What must be equal, beside the items, for two submissions to be the same."""
+        said = [self.team, self.use_case, self.tier, self.recipe, self.task.to_json(), self.priority]
         return orjson.dumps(
-            [self.team, self.use_case, self.tier, self.recipe, self.task.to_json(), self.priority, self.max_cost_micro],
-            option=orjson.OPT_SORT_KEYS,
+            [*said, self.max_cost_micro, *([True] if self.cached_ok else [])], option=orjson.OPT_SORT_KEYS
         )
 
 
@@ -77,12 +84,12 @@ def store_job(
             return _same_or_conflict(job, known, reader)
         connection.exec_driver_sql(
             "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold,"
-            " max_cost_micro, idempotency_key, body_hash, deadline_at)"
-            " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, '',"
+            " max_cost_micro, cached_ok, idempotency_key, body_hash, deadline_at)"
+            " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s, '',"
             " clock_timestamp() + %s * interval '1 second')",
             (
                 job.id, job.team, job.use_case, job.tier, job.recipe, orjson.dumps(job.task.to_json()).decode(),
-                job.priority, job.max_cost_micro, job.idempotency_key, job.deadline_s,
+                job.priority, job.max_cost_micro, job.cached_ok, job.idempotency_key, job.deadline_s,
             ),
         )  # fmt: skip
         items = _copy(connection, job, reader, skip_duplicates)
@@ -109,6 +116,8 @@ class _Reader:
             self.lines.append(row.line)
             self.gold = self.gold or row.gold is not None
             self._hash.update(f"{row.custom_id}\0{row.text}\0{row.gold or ''}\1".encode())
+            if row.turns is not None:
+                self._hash.update(orjson.dumps(row.turns))
             yield row
 
     def digest(self) -> str:
@@ -146,7 +155,7 @@ def _copy(connection: Connection, job: NewJob, reader: _Reader, skip_duplicates:
     target = _COPY
     if skip_duplicates is not None:
         connection.exec_driver_sql(
-            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text) ON COMMIT DROP"
+            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text, turns jsonb) ON COMMIT DROP"
         )
         target = _COPY.replace("COPY items", "COPY incoming")
     raw = connection.connection.dbapi_connection
@@ -161,8 +170,8 @@ def _copy(connection: Connection, job: NewJob, reader: _Reader, skip_duplicates:
     if skip_duplicates is None:
         return total
     kept = connection.exec_driver_sql(
-        "INSERT INTO items (job_id, n, custom_id, text, gold)"
-        " SELECT job_id, n, custom_id, text, gold FROM incoming ORDER BY n ON CONFLICT DO NOTHING"
+        "INSERT INTO items (job_id, n, custom_id, text, gold, turns)"
+        " SELECT job_id, n, custom_id, text, gold, turns FROM incoming ORDER BY n ON CONFLICT DO NOTHING"
     ).rowcount
     for _ in range(total - kept):
         skip_duplicates()
@@ -175,7 +184,9 @@ def _blocks(job_id: str, rows: Iterable[Row]) -> Iterator[str]:
     size = 0
     for n, row in enumerate(rows, 1):
         gold = "\\N" if row.gold is None else row.gold.translate(_ESCAPES)
-        line = f"{job_id}\t{n}\t{row.custom_id.translate(_ESCAPES)}\t{row.text.translate(_ESCAPES)}\t{gold}\n"
+        turns = "\\N" if row.turns is None else orjson.dumps(row.turns).decode().translate(_ESCAPES)
+        custom_id, text = row.custom_id.translate(_ESCAPES), row.text.translate(_ESCAPES)
+        line = f"{job_id}\t{n}\t{custom_id}\t{text}\t{gold}\t{turns}\n"
         lines.append(line)
         size += len(line)
         if size >= _FLUSH_AT_CHARS:

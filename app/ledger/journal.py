@@ -14,19 +14,23 @@ from sqlalchemy import Connection, Engine
 
 from app.core.plan import Plan
 from app.core.task import Task
-from app.core.values import Deployment, FailureKind, Usage
+from app.core.trimming import Turns
+from app.core.values import Deployment, FailureKind, Tier, Usage
 from app.ledger.states import AttemptState
 
 
 @dataclass(frozen=True, slots=True)
 class TakenItem:
     """``written``: attempts already on the books for this seat (an ask may change hands); ``used``: those of them
-    that were sent, or may have been; ``voices``: for a synthesis."""
+    that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk; ``turns``: of a
+    chat; ``voices``: for a synthesis."""
 
     id: int
     text: str
     written: int
     used: int
+    failed: int = 0
+    turns: Turns | None = None
     voices: tuple[str, ...] = ()
 
 
@@ -36,6 +40,7 @@ class TakenAsk:
     chunk_id: int
     job_id: str
     job_state: str
+    tier: Tier
     seat: int
     deployment: str
     tries: int
@@ -75,7 +80,8 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Casting:
-    """What a seat says of one item at last. ``attempt_id`` is None where no call was made."""
+    """What a seat says of one item at last. ``attempt_id`` is None where no call was made; ``needs``: tokens, where
+    the question was too long for it."""
 
     item_id: int
     attempt_id: int | None
@@ -84,6 +90,7 @@ class Casting:
     tries: int
     flags: tuple[str, ...] = ()
     reason: str | None = None
+    needs: int | None = None
 
 
 _TAKE = """
@@ -93,17 +100,18 @@ WITH taken AS (
     WHERE id = %s AND state = 'sent'
     RETURNING id, chunk_id, seat, deployment, tries, rings, takes, item_ids
 )
-SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.task, jobs.max_cost_micro,
+SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.tier, jobs.task, jobs.max_cost_micro,
        extract(epoch FROM jobs.deadline_at - clock_timestamp())::float8
 FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chunks.job_id
 """
 
 _TAKE_ITEMS = """
-SELECT i.id, i.text,
-       a.written, a.used
+SELECT i.id, i.text, a.written, a.used, a.failed, i.turns
 FROM items i, LATERAL (
-    SELECT count(*) AS written, count(*) FILTER (WHERE state <> 'unsent') AS used
-    FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s AND seat = %(seat)s
+    SELECT count(*) FILTER (WHERE seat = %(seat)s) AS written,
+           count(*) FILTER (WHERE seat = %(seat)s AND state <> 'unsent') AS used,
+           count(*) FILTER (WHERE state IN ('failed', 'ambiguous')) AS failed
+    FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s
 ) AS a
 WHERE i.id = ANY(%(items)s)
   AND NOT EXISTS (SELECT FROM votes v WHERE v.chunk_id = %(chunk)s AND v.item_id = i.id AND v.seat = %(seat)s)
@@ -140,12 +148,12 @@ WITH closing AS (
     WHERE a.id = c.id AND (a.state = 'open' OR (a.state = 'ambiguous' AND NOT a.late))
     RETURNING a.id, a.late
 ), cast_votes AS (
-    INSERT INTO votes (chunk_id, item_id, seat, attempt_id, answer, failure_kind, tries, flags, reason)
+    INSERT INTO votes (chunk_id, item_id, seat, attempt_id, answer, failure_kind, tries, flags, reason, needs)
     SELECT %(chunk)s, v.item_id, %(seat)s, v.attempt_id, v.answer, v.failure, v.tries,
-           coalesce(string_to_array(nullif(v.flags, ''), ','), '{}'), v.reason
+           coalesce(string_to_array(nullif(v.flags, ''), ','), '{}'), v.reason, v.needs
     FROM unnest(%(v_item)s::bigint[], %(v_attempt)s::bigint[], %(v_answer)s::text[], %(v_failure)s::text[],
-                %(v_tries)s::smallint[], %(v_flags)s::text[], %(v_reason)s::text[])
-        AS v (item_id, attempt_id, answer, failure, tries, flags, reason)
+                %(v_tries)s::smallint[], %(v_flags)s::text[], %(v_reason)s::text[], %(v_needs)s::integer[])
+        AS v (item_id, attempt_id, answer, failure, tries, flags, reason, needs)
     WHERE (v.attempt_id IS NULL
            AND EXISTS (SELECT FROM asks WHERE id = %(ask)s AND state = 'running' AND worker = %(worker)s))
        OR v.attempt_id IN (SELECT id FROM closed WHERE NOT late)
@@ -167,16 +175,21 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         row = connection.exec_driver_sql(_TAKE, (worker, lease_s, ask_id)).first()
         if row is None:
             return None
-        (ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, task, max_cost, left_s) = row
+        ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, tier, *rest = row
+        task, max_cost, left_s = rest
         the_plan = Plan.from_json(plan)
         found = connection.exec_driver_sql(_TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids}).all()
         voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
-    items = tuple(TakenItem(i, text, written, used, voices.get(i, ())) for i, text, written, used in found)
+    items = tuple(
+        TakenItem(i, text, written, used, failed, _turns(turns), voices.get(i, ()))
+        for i, text, written, used, failed, turns in found
+    )
     return TakenAsk(
         ask,
         chunk,
         job,
         state,
+        Tier(tier),
         seat,
         deployment,
         tries,
@@ -188,6 +201,10 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         left_s,
         items,
     )
+
+
+def _turns(stored: list[list[str]] | None) -> Turns | None:
+    return None if stored is None else tuple((role, content) for role, content in stored)
 
 
 def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Plan) -> dict[int, tuple[str, ...]]:
@@ -296,11 +313,14 @@ def closing_parameters(
         "v_tries": [v.tries for v in castings],
         "v_flags": [",".join(v.flags) for v in castings],
         "v_reason": [v.reason for v in castings],
+        "v_needs": [v.needs for v in castings],
     }
 
 
 def close(engine: Engine, parameters: dict[str, Any]) -> None:
     """Close attempts and cast votes, together or not at all. Running it twice changes nothing."""
+    # What an earlier release spilled knows nothing of needs.
+    parameters = {"v_needs": [None] * len(parameters["v_item"]), **parameters}
     with engine.begin() as connection:
         connection.exec_driver_sql(_CLOSE, parameters)
 

@@ -27,6 +27,7 @@ class OpenChunk:
     tier: Tier
     task: Task
     plan: Plan
+    cached_ok: bool
     left_s: float
     next_wave: int
     tables: dict[int, tuple[Ballot, ...]]
@@ -42,7 +43,7 @@ class RungAsk:
 
 
 _LOCK_CHUNK = """
-SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, c.plan, c.item_ids,
+SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, j.cached_ok, c.plan, c.item_ids,
        extract(epoch FROM j.deadline_at - clock_timestamp())::float8
 FROM chunks c JOIN jobs j ON j.id = c.job_id
 WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
@@ -80,7 +81,7 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
         if row is None:
             yield None
             return
-        job_id, parked, job_state, tier, task, plan, item_ids, left_s = row
+        job_id, parked, job_state, tier, task, cached_ok, plan, item_ids, left_s = row
         tables, wave = _tables(connection, chunk_id, item_ids)
         chunk = OpenChunk(
             id=chunk_id,
@@ -90,6 +91,7 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
             tier=Tier(tier),
             task=Task.from_json(task),
             plan=Plan.from_json(plan),
+            cached_ok=cached_ok,
             left_s=left_s,
             next_wave=wave + 1,
             tables=tables,
@@ -123,11 +125,14 @@ def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple
 
 def votes_of(connection: Connection, chunk_id: int) -> list[tuple[int, Ballot]]:
     rows = connection.exec_driver_sql(
-        "SELECT item_id, seat, answer, failure_kind, tries, flags FROM votes WHERE chunk_id = %s", (chunk_id,)
+        "SELECT item_id, seat, answer, failure_kind, tries, flags, needs FROM votes WHERE chunk_id = %s", (chunk_id,)
     )
     return [
-        (item_id, Ballot(seat, answer, FailureKind(kind) if kind else None, tries=tries, flags=tuple(flags)))
-        for item_id, seat, answer, kind, tries, flags in rows
+        (
+            item_id,
+            Ballot(seat, answer, FailureKind(kind) if kind else None, tries=tries, flags=tuple(flags), needs=needs),
+        )
+        for item_id, seat, answer, kind, tries, flags, needs in rows
     ]
 
 

@@ -84,6 +84,8 @@ items = Table(
     Column("gold", Text),
     Column("state", Text, nullable=False, server_default="ready"),
     Column("chunk_id", BigInteger),
+    # The turns of a chat, [[role, content], ...]; text holds them in one piece.
+    Column("turns", JSONB),
     _known_states("items"),
     UniqueConstraint("job_id", "custom_id"),
     Index("items_ready", "job_id", "n", postgresql_where=text("state = 'ready'")),
@@ -179,6 +181,8 @@ votes = Table(
     Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
     Column("reason", Text),
     _moment("cast_at", default=True),
+    # Tokens that the question would take, where it was too long for the seat.
+    Column("needs", Integer),
     PrimaryKeyConstraint("chunk_id", "item_id", "seat"),
     CheckConstraint("answer IS NULL OR failure_kind IS NULL", name="votes_answer_or_failure"),
 )

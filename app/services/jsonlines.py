@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from app.core.errors import InputError
+from app.core.trimming import Turns, flat
 from app.ledger.door import Row
 from app.services.rows import ID_NAMES, TEXT_NAMES, Bad, BadRow, Columns, Lines, among, check_row, short
 
@@ -37,8 +38,9 @@ def read_jsonl(lines: Lines, first: str, columns: Columns, bad: Bad) -> Iterator
             row = _object(line)
             if keys is None:
                 keys = _keys(row, columns, lines.number)
+            turns = None
             if keys.batch:
-                custom_id, text = _batch(row)
+                custom_id, text, turns = _batch(row)
             else:
                 custom_id, text = _plain(row, keys, number)
             gold = _gold(row, columns.gold)
@@ -46,7 +48,7 @@ def read_jsonl(lines: Lines, first: str, columns: Columns, bad: Bad) -> Iterator
         except BadRow as reason:
             bad(lines.number, str(reason))
             continue
-        yield Row(lines.number, custom_id, text, gold)
+        yield Row(lines.number, custom_id, text, gold, turns)
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -133,7 +135,8 @@ def _word(value: Any, key: str) -> str:
     raise BadRow(f"{short(key)} must be a string or a whole number")
 
 
-def _batch(row: dict[str, Any]) -> tuple[str, str]:
+def _batch(row: dict[str, Any]) -> tuple[str, str, Turns | None]:
+    """Id, text in one piece, and the turns where it is more than one question."""
     if row.get("method", "POST") != "POST" or row.get("url", "/v1/chat/completions") != "/v1/chat/completions":
         raise BadRow("only POST /v1/chat/completions can be asked in a batch line")
     body = row.get("body")
@@ -143,12 +146,7 @@ def _batch(row: dict[str, Any]) -> tuple[str, str]:
     turns = [_turn(message) for message in messages]
     if not any(role == "user" and content.strip() for role, content in turns):
         raise BadRow("there is no user message with text")
-    conversation = any(role == "assistant" for role, _ in turns)
-    parts = [content for role, content in turns if role == "system"]
-    for role, content in turns:
-        if role != "system":
-            parts.append(f"{role.capitalize()}: {content}" if conversation else content)
-    return _id(row, "custom_id"), "\n\n".join(parts)
+    return _id(row, "custom_id"), flat(turns), None if len(turns) == 1 else tuple(turns)
 
 
 def _turn(message: Any) -> tuple[str, str]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core import pricing, prompts
+from app.core.matrix import Here
 from app.core.plan import SYNTHESISER
+from app.core.pricing import guess_tokens
+from app.core.trimming import Turns, count_turns, cut_text, cut_turns, flat, stated_share
 from app.core.values import Deployment, Request, Usage
 from app.gates.pulse import Pulse
 from app.ledger.journal import TakenAsk, TakenItem
 
 _LEARNED_AFTER = 20
 _HEADROOM = 1.1
+TRIMMED = "trimmed"
+"""Flag of an answer to an item that was cut to fit."""
+_UNTOLD_SHARE = 0.67
+_SAFE_SHARE = 0.95
 
 
 @dataclass(slots=True)
@@ -19,6 +26,7 @@ class Question:
     """One item's way through this seat. ``number``: of its next attempt row; ``used``: calls that were really made.
 
     ``tokens`` and ``micro`` are reserved before the call: input and output together, and what they would cost.
+    ``done``: the steps taken for it that are taken once; ``size``: tokens that the item itself may take at most.
     """
 
     item: TakenItem
@@ -29,6 +37,25 @@ class Question:
     tokens: int
     micro: int
     not_before: float = 0.0
+    done: frozenset[Here] = frozenset()
+    size: int | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return () if self.size is None else (TRIMMED,)
+
+    @property
+    def is_retry(self) -> bool:
+        """Would this call not be made if all calls for the item before it had succeeded?"""
+        return self.used + self.item.failed > 0
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """The question does not fit: it ``needs`` so many tokens, the answer's room among them."""
+
+    item: TakenItem
+    needs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +66,81 @@ class Wording:
     deployment: Deployment
     pulse: Pulse
 
-    def first(self, item: TakenItem) -> Question:
-        return self._question(item, item.written + 1, item.used, restated=False)
+    def first(self, item: TakenItem, *, cut: bool) -> Question | TooLong:
+        """The question for an item; one that is too long for the window is cut to fit where ``cut`` says so."""
+        question = self._question(item, item.written + 1, item.used)
+        needs = self._needs(question)
+        window = self.deployment.context_window
+        if needs <= window:
+            return question
+        if not cut:
+            return TooLong(item, needs)
+        return self._cut(question, self._item_tokens(question) - self._in_guesses(needs - window)) or TooLong(item, needs)
+
+    def needs(self, question: Question) -> int:
+        """Tokens that the question as the producer gave it takes, as far as is known."""
+        return self._needs(self._question(question.item, question.number, question.used))
+
+    def again(self, before: Question) -> Question:
+        """The same question as a new attempt."""
+        return self._anew(before, before.done)
 
     def restated(self, before: Question) -> Question:
         """The same question with the contract said again, and more room where the answer was cut."""
-        return self._question(before.item, before.number + 1, before.used, restated=True)
+        return self._anew(before, before.done | {Here.RESTATE})
 
-    def _question(self, item: TakenItem, number: int, used: int, *, restated: bool) -> Question:
+    def trimmed(self, before: Question, refusal: str) -> Question | None:
+        """The same question with the item cut, for a provider that said it is too long; None: it cannot be cut.
+
+        By how much is what the refusal says, or by a third: our count said that it fits.
+        """
+        share = stated_share(refusal) or _UNTOLD_SHARE
+        kept = self._item_tokens(before) - int((1 - share * _SAFE_SHARE) * before.guessed_input) - 1
+        return self._cut(before, kept)
+
+    def _cut(self, before: Question, tokens: int) -> Question | None:
+        cut = self._anew(replace(before, size=tokens), before.done | {Here.TRIM})
+        return None if _text(cut.item, tokens) is None else cut
+
+    def _anew(self, before: Question, done: frozenset[Here]) -> Question:
+        question = self._question(before.item, before.number + 1, before.used, done, before.size)
+        question.not_before = before.not_before
+        return question
+
+    def _question(
+        self,
+        item: TakenItem,
+        number: int,
+        used: int,
+        done: frozenset[Here] = frozenset(),
+        size: int | None = None,
+    ) -> Question:
         ask, deployment = self.ask, self.deployment
+        text, turns = _text(item, size) or ("", None)
         if ask.plan.seats[ask.seat].role == SYNTHESISER:
-            request = prompts.synthesis(ask.task, item.text, item.voices, deployment, ask.plan.seed + item.id)
+            request = prompts.synthesis(ask.task, text, item.voices, deployment, ask.plan.seed + item.id)
         else:
-            request = prompts.ask(ask.task, item.text, deployment, restated=restated)
+            request = prompts.ask(ask.task, text, deployment, turns=turns, restated=Here.RESTATE in done)
         question = Question(item, number, used, request, pricing.estimate_input_tokens(request.messages), 0, 0)
+        question.done, question.size = done, size
         self.estimate(question)
         return question
+
+    def _needs(self, question: Question) -> int:
+        ratio = self.pulse.input_ratio if self.pulse.samples >= _LEARNED_AFTER else 1.0
+        return int(question.guessed_input * ratio) + 1 + question.request.max_tokens
+
+    def _in_guesses(self, tokens: int) -> int:
+        """So many tokens as the provider counts them, in ours."""
+        ratio = self.pulse.input_ratio if self.pulse.samples >= _LEARNED_AFTER else 1.0
+        return int(tokens / max(ratio, 0.1)) + 2
+
+    @staticmethod
+    def _item_tokens(question: Question) -> int:
+        """What the item takes of the question, by our guess, as it stands in it now."""
+        item = question.item
+        whole = guess_tokens(item.text) if item.turns is None else count_turns(item.turns)
+        return whole if question.size is None else min(whole, question.size)
 
     def estimate(self, question: Question) -> None:
         """Set what is to be reserved for the question, by what is known now."""
@@ -76,3 +162,14 @@ class Wording:
             if limits.tpm is not None:
                 outputs = min(outputs, max(1, limits.tpm - inputs))
         return inputs, outputs
+
+
+def _text(item: TakenItem, size: int | None) -> tuple[str, Turns | None] | None:
+    """The item in one piece, and as turns where it is a chat, cut to ``size`` tokens; None: too little is left."""
+    if size is None:
+        return item.text, item.turns
+    if item.turns is None:
+        cut = cut_text(item.text, size)
+        return None if cut is None else (cut, None)
+    turns = cut_turns(item.turns, size)
+    return None if turns is None else (flat(turns), turns)

@@ -16,6 +16,11 @@ ALTER TABLE attempts ALTER COLUMN output_price_micro DROP NOT NULL;
 ALTER TABLE attempts ALTER COLUMN cost_micro DROP NOT NULL;
 ALTER TABLE decisions ALTER COLUMN cost_micro DROP NOT NULL;
 
+-- Tokens that a question would take, where it was too long for its seat.
+ALTER TABLE votes ADD COLUMN needs integer;
+-- The turns of a chat, [[role, content], ...]; text holds them in one piece.
+ALTER TABLE items ADD COLUMN turns jsonb;
+
 ALTER TABLE health DROP CONSTRAINT health_state_known;
 ALTER TABLE health ADD CONSTRAINT health_state_known CHECK (state IN ('healthy', 'degraded', 'down', 'out'));
 -- The state that the last looks pointed to, and how many of them in a row: a state changes when they suffice.
