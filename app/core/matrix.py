@@ -126,9 +126,7 @@ def step(
     return Step(here, delay_s, rule.mark, _mark_s(rule.mark, failure, until_reset_s), rule.next)
 
 
-def _here(
-    rule: Rule, failure: Failure, tries_used: int, able: frozenset[Here], jitter: float
-) -> tuple[Here, float]:
+def _here(rule: Rule, failure: Failure, tries_used: int, able: frozenset[Here], jitter: float) -> tuple[Here, float]:
     for once in rule.once:
         if once in able:
             return once, 0.0

@@ -155,7 +155,8 @@ def _copy(connection: Connection, job: NewJob, reader: _Reader, skip_duplicates:
     target = _COPY
     if skip_duplicates is not None:
         connection.exec_driver_sql(
-            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text, turns jsonb) ON COMMIT DROP"
+            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text, turns jsonb)"
+            " ON COMMIT DROP"
         )
         target = _COPY.replace("COPY items", "COPY incoming")
     raw = connection.connection.dbapi_connection

@@ -17,9 +17,10 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.core import retry
+from app.core import matrix
 from app.core.errors import NotFound, ServiceMissing
-from app.core.retry import Action
+from app.core.matrix import Here
+from app.core.seating import eligible
 from app.core.values import Answer, Failure, FailureKind, Finish
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant, Money
@@ -27,11 +28,12 @@ from app.gates.pulse import Pulse, Pulses
 from app.gates.spill import Spill
 from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
-from app.registry.fleet import FleetFile
+from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
 from app.services.calls import Caller
+from app.services.dispatching import wanted
 from app.services.feedback import Feedback, Flown
-from app.services.questions import Question, Wording
+from app.services.questions import Question, TooLong, Wording
 from app.services.recording import Record
 from app.services.turnstile import Turnstile
 from app.services.warming import Warmer, scopes_of
@@ -131,7 +133,7 @@ class Errand:
             self._record.write(last=True, grounded=True)
             return True
         self._scopes = scopes_of(fleet, self._deployment)
-        self._prepare()
+        self._prepare(fleet)
         try:
             while self._todo or self._flying:
                 if self._asker.draining.is_set() and not self._flying:
@@ -148,7 +150,7 @@ class Errand:
 
     # Before the call
 
-    def _prepare(self) -> None:
+    def _prepare(self, fleet: Fleet) -> None:
         """Word the questions, or refuse them all where no call is to be made."""
         ask, deployment = self._ask, self._deployment
         self._wording = Wording(ask, deployment, self._pulse())
@@ -159,16 +161,39 @@ class Errand:
             self._asker.pulses,
             deployment,
             ask.task.kind,
+            self._row.quota_reset,
         )
         self._price = (deployment.price.input_micro, deployment.price.output_micro)
         self._caller = Caller(self._row, deployment)
-        self._todo += [self._wording.first(item) for item in ask.items]
+        self._word(fleet)
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif without := missing([self._row]):
             self._refuse_all(FailureKind.AUTH, f"no key: {without[self._row.name]}")
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
+
+    def _word(self, fleet: Fleet) -> None:
+        """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
+        widest = max(
+            (
+                d.context_window
+                for d in fleet.deployments
+                if eligible(d, wanted(self._ask.tier, self._ask.plan.recipe, self._ask.task)) is None
+            ),
+            default=0,
+        )
+        for item in self._ask.items:
+            worded = self._wording.first(item, cut=False)
+            if isinstance(worded, TooLong) and worded.needs > widest:
+                worded = self._wording.first(item, cut=True)
+            if isinstance(worded, TooLong):
+                window = self._deployment.context_window
+                reason = f"takes about {worded.needs} tokens, the window has {window}"
+                kind = FailureKind.CONTEXT_LENGTH
+                self._record.fail(item.id, None, kind, item.used, reason, needs=worded.needs)
+            else:
+                self._todo.append(worded)
 
     def _pulse(self) -> Pulse:
         try:
@@ -191,7 +216,8 @@ class Errand:
         if now >= self._overdue_at:
             self._refuse_all(FailureKind.OVERDUE, "the deadline has passed")
             return 0.0
-        due = [q for q in self._todo if q.not_before <= now]
+        # Those that failed least go first: the one call of a probe, and what a nearly spent retry budget lets through.
+        due = sorted((q for q in self._todo if q.not_before <= now), key=lambda q: q.used + q.item.failed)
         if not due:
             self._asker.turnstile.leave(self._deployment.name, self._inbox)
             return min(q.not_before for q in self._todo) - now
@@ -234,6 +260,7 @@ class Errand:
             money=money,
             lease_s=self._deployment.timeout_s + self._asker.margin_s,
             breaker=self._deployment.name,
+            retries=sum(q.is_retry for q in due),
         )
 
     def _denied(self, no: Denied) -> float | None:
@@ -345,27 +372,49 @@ class Errand:
     def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
         parsed = self._ask.task.read(answer.text)
         if parsed.answer is None:
-            step = retry.after_abstention(question.used, self._ask.tries, cut=answer.finish is Finish.LENGTH)
-            if step.action is Action.RESTATE:
+            cut = answer.finish is Finish.LENGTH
+            if matrix.after_abstention(question.used, self._ask.tries, cut=cut) is Here.RESTATE:
                 self._todo.append(self._wording.restated(question))
                 return
-        flags = (*answer.flags, *parsed.flags)
+        flags = (*answer.flags, *parsed.flags, *question.flags)
         self._record.cast(
             Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
         )
 
     def _failed(self, question: Question, attempt_id: int, failure: Failure) -> None:
-        self._feedback.heed(failure)
-        step = retry.after_failure(failure, question.used, self._ask.tries)
-        match step.action:
-            case Action.GIVE_UP:
-                self._record.fail(question.item.id, attempt_id, failure.kind, question.used, failure.message)
-            case Action.AGAIN:
+        """One step of the decision matrix."""
+        able = {Here.RESTATE} - question.done
+        trimmed = None
+        if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done:
+            trimmed = self._wording.trimmed(question, failure.message)
+            able |= {Here.TRIM} if trimmed is not None else set()
+        step = matrix.step(
+            failure,
+            question.used,
+            self._ask.tries,
+            able=frozenset(able),
+            jitter=random.random(),
+            until_reset_s=self._feedback.until_reset_s(failure),
+        )
+        self._feedback.heed(failure, step)
+        match step.here:
+            case Here.WAIT | Here.AGAIN:
                 question.number += 1
-                question.not_before = time.monotonic() + step.delay_s * random.uniform(1.0, 1.5)
+                question.not_before = time.monotonic() + step.delay_s
                 self._todo.append(question)
-            case Action.RESTATE:
+            case Here.RESTATE:
                 self._todo.append(self._wording.restated(question))
+            case Here.TRIM if trimmed is not None:
+                self._todo.append(trimmed)
+            case _:
+                needs = self._needs(question) if failure.kind is FailureKind.CONTEXT_LENGTH else None
+                self._record.fail(
+                    question.item.id, attempt_id, failure.kind, question.used, failure.message, needs=needs
+                )
+
+    def _needs(self, question: Question) -> int:
+        """Tokens that a question takes which the provider called too long, whatever we had counted."""
+        return max(self._wording.needs(question), self._deployment.context_window + 1)
 
     def _refuse_all(self, kind: FailureKind, reason: str) -> None:
         """No call will be made for what is still to do: a ballot without one."""

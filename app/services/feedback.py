@@ -10,10 +10,11 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.core import retry
 from app.core.errors import ServiceMissing
+from app.core.matrix import Mark, Step
 from app.core.values import Answer, Deployment, Failure, FailureKind, Limits
 from app.gates.breaker import Breaker
+from app.gates.day import day_of
 from app.gates.limits import Gates, Grant
 from app.gates.pulse import Pulses
 from app.ledger import history
@@ -23,9 +24,6 @@ from app.wire import Heard
 log = structlog.get_logger(__name__)
 
 _SERVER_SIDE = frozenset({FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.OVERLOADED})
-PUTS_OUT = frozenset({FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND})
-"""A deployment that fails like this is out until a ping succeeds."""
-_QUOTA_HOLD_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -51,6 +49,8 @@ class Feedback:
     pulses: Pulses
     deployment: Deployment
     kind: str
+    zone: str
+    """IANA zone of the provider's daily reset."""
 
     def give_back(self, grant: Grant, questions: list[Question]) -> None:
         """These calls were never made."""
@@ -61,6 +61,7 @@ class Feedback:
                 calls=len(questions),
                 tokens=sum(q.tokens for q in questions),
                 micro=sum(q.micro for q in questions) if grant.money else 0,
+                retries=sum(q.is_retry for q in questions),
             )
 
     def tell(self, flown: Iterable[Flown]) -> None:
@@ -74,21 +75,26 @@ class Feedback:
         if answered:
             self._quietly(self._observe, answered)
 
-    def heed(self, failure: Failure) -> None:
-        """What a refusal says about the calls to come: all processes keep to it."""
-        match failure.kind:
-            case FailureKind.RATE_LIMIT:
-                self._hold(failure, retry.BACKOFF_FIRST_S)
-            case FailureKind.QUOTA_EXHAUSTED:
-                self._hold(failure, _QUOTA_HOLD_S)
-            case kind if kind in PUTS_OUT:
-                self._quietly(self._put_out, failure)
+    def until_reset_s(self, failure: Failure) -> float | None:
+        """Until the quota that is used up starts anew, where the refusal says which one it is."""
+        rule = failure.limit.rule if failure.limit is not None else ""
+        if failure.kind is not FailureKind.QUOTA_EXHAUSTED or rule not in ("rpd", "tpd"):
+            return None
+        try:
+            now_ms = self.gates.now_ms()
+        except ServiceMissing:
+            return None
+        return (day_of(self.zone, now_ms).end_ms - now_ms) / 1000
 
-    def _hold(self, failure: Failure, otherwise_s: float) -> None:
-        own = self.deployment.limits != Limits()
-        shut = f"deployment:{self.deployment.name}" if own else f"provider:{self.deployment.provider}"
-        wait_s = otherwise_s if failure.retry_after_s is None else failure.retry_after_s
-        self._quietly(self.gates.hold, shut, wait_s)
+    def heed(self, failure: Failure, step: Step) -> None:
+        """What a failure says about the calls to come: all processes keep to it."""
+        match step.mark:
+            case Mark.HOLD | Mark.BENCH:
+                own = self.deployment.limits != Limits()
+                shut = f"deployment:{self.deployment.name}" if own else f"provider:{self.deployment.provider}"
+                self._quietly(self.gates.hold, shut, step.mark_s)
+            case Mark.OUT:
+                self._quietly(self._put_out, failure)
 
     def _put_out(self, failure: Failure) -> None:
         checkup = history.Checkup(self.deployment.name, "out", f"{failure.kind}: {failure.message}")

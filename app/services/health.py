@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine
 
 from app.core import pricing, prompts
+from app.core.matrix import PUTS_OUT
 from app.core.values import Answer, Deployment, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
@@ -21,7 +22,6 @@ from app.ledger.history import Checkup
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
 from app.services.calls import Caller
-from app.services.feedback import PUTS_OUT
 from app.services.warming import Warmer, scopes_of
 from app.wire import Heard, Unsent, Wire
 

@@ -75,7 +75,9 @@ class Wording:
             return question
         if not cut:
             return TooLong(item, needs)
-        return self._cut(question, self._item_tokens(question) - self._in_guesses(needs - window)) or TooLong(item, needs)
+        return self._cut(question, self._item_tokens(question) - self._in_guesses(needs - window)) or TooLong(
+            item, needs
+        )
 
     def needs(self, question: Question) -> int:
         """Tokens that the question as the producer gave it takes, as far as is known."""

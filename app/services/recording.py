@@ -43,8 +43,18 @@ class Record:
     def cast(self, casting: Casting) -> None:
         self._castings.append(casting)
 
-    def fail(self, item_id: int, attempt_id: int | None, kind: FailureKind, used: int, reason: str) -> None:
-        self._castings.append(Casting(item_id, attempt_id, None, kind, used, reason=reason[:_REASON_CHARS] or None))
+    def fail(
+        self,
+        item_id: int,
+        attempt_id: int | None,
+        kind: FailureKind,
+        used: int,
+        reason: str,
+        *,
+        needs: int | None = None,
+    ) -> None:
+        reason = reason[:_REASON_CHARS]
+        self._castings.append(Casting(item_id, attempt_id, None, kind, used, reason=reason or None, needs=needs))
 
     def write(self, *, last: bool, grounded: bool) -> None:
         """Write what was gathered. Answers outlive an absent Postgres.

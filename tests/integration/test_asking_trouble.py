@@ -12,7 +12,7 @@ import structlog
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from app.core import retry
+from app.core import matrix
 from app.core.values import FailureKind
 from tests.integration.small_yard import SmallYard, vendor
 
@@ -57,7 +57,7 @@ def script(httpserver: HTTPServer) -> Script:
 
 @pytest.fixture
 def yard(small_yard: SmallYard, script: Script, monkeypatch: pytest.MonkeyPatch) -> SmallYard:
-    monkeypatch.setattr(retry, "BACKOFF_FIRST_S", 0.02)
+    monkeypatch.setattr(matrix, "BACKOFF_FIRST_S", 0.02)
     return small_yard.open([vendor("x", base_url=script.url)], simulated=False)
 
 
