@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Tier(StrEnum):
@@ -112,7 +113,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to one deployment, in no vendor's words."""
+    """One question to one deployment, in no vendor's words. A dialect leaves out what a vendor does not take."""
 
     model: str
     messages: tuple[Message, ...]
@@ -121,6 +122,14 @@ class Request:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_mode: bool = False
+    schema: dict[str, Any] | None = None
+    """JSON Schema that the answer is to be held to, where the vendor can; the prompt asks for it in any case."""
+    effort: str | None = None
+    """How much to reason: ``none``, ``minimal``, ``low``, ``medium``, ``high``. None: as the vendor does by itself."""
+
+    @property
+    def wants_json(self) -> bool:
+        return self.json_mode or self.schema is not None
 
 
 @dataclass(frozen=True, slots=True)

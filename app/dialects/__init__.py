@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.core.values import Answer, Failure, Request
 from app.dialects import anthropic, cloudflare, cohere, gemini, ollama, openai, openai_responses
+from app.dialects.manners import Manners
 from app.dialects.wireform import Said
 
 
@@ -15,7 +16,9 @@ class Dialect(Protocol):
         """The headers that carry the key."""
         ...
 
-    def say(self, request: Request, /) -> Said: ...
+    def say(self, request: Request, manners: Manners | None = None, /) -> Said:
+        """The HTTP request for ``request``; without ``manners`` as the protocol's own vendor takes it."""
+        ...
 
     def hear(self, status: int, headers: Mapping[str, str], body: bytes, /) -> Answer | Failure: ...
 

@@ -18,10 +18,14 @@ import orjson
 
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
-from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.core.values import Answer, Failure, FailureKind, Finish, Message, Request, Usage
 from app.dialects.events import documents
 from app.dialects.fields import count_of, dicts_of, stated, text_of
+from app.dialects.manners import Manners
+from app.dialects.schemas import bare, closed
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import apart, runs
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 PATH = "/v1/messages"
@@ -46,31 +50,39 @@ _DELTAS = {"text_delta": "text", "thinking_delta": "thinking"}
 _NO_USAGE = Usage()
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent.
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the model takes, are sent.
 
-    System messages stand beside the conversation, which may not be empty. The API takes temperatures from 0 to 1
-    and refuses stop sequences that are all white space.
+    System messages stand beside the conversation, which may not be empty; turns of one role in a row become blocks of
+    one. The API takes temperatures from 0 to 1, none beside thinking, and refuses stop sequences that are all white
+    space. A budget to think is at least 1,024 tokens and less than ``max_tokens``: where that leaves none, none is
+    asked for. A schema holds closed objects only; another is left to the prompt.
     """
-    system = [message.content for message in request.messages if message.role in ("system", "developer")]
-    spoken = [
-        {"role": "assistant" if message.role == "assistant" else "user", "content": message.content}
-        for message in request.messages
-        if message.role not in ("system", "developer")
-    ]
-    if system and not spoken:
-        spoken = [{"role": "user", "content": system.pop()}]
-    payload: dict[str, Any] = {
-        "model": request.model,
-        "max_tokens": request.max_tokens,
-        "messages": spoken,
-        "temperature": min(max(request.temperature, 0.0), 1.0),
-    }
+    manners = manners or manners_of("anthropic", model=request.model)
+    system, turns = apart(request.messages, manners)
+    payload: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens, "messages": _spoken(turns)}
+    asked = manners.effort.get(request.effort, {}) if request.effort is not None else {}
+    if asked.get("thinking", {}).get("budget_tokens", 0) < request.max_tokens:
+        payload |= asked
+    if manners.temperature and "thinking" not in payload:
+        payload["temperature"] = min(max(request.temperature, 0.0), manners.hottest)
     if system:
         payload["system"] = "\n\n".join(system)
-    if stop := [text for text in request.stop if text.strip()]:
+    if stop := [text for text in request.stop if text.strip()][: manners.most_stops]:
         payload["stop_sequences"] = stop
-    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+    if request.schema is not None and manners.json_schema and closed(request.schema):
+        held = {"format": {"type": "json_schema", "schema": bare(request.schema)}}
+        payload["output_config"] = payload.get("output_config", {}) | held
+    return Said("POST", PATH, {**HEADERS, **manners.headers}, orjson.dumps(payload))
+
+
+def _spoken(turns: Sequence[Message]) -> list[dict[str, Any]]:
+    """One text stands as it is, several as blocks."""
+    spoken: list[dict[str, Any]] = []
+    for role, texts in runs([Message("assistant" if t.role == "assistant" else "user", t.content) for t in turns]):
+        content = texts[0] if len(texts) == 1 else [{"type": "text", "text": text} for text in texts]
+        spoken.append({"role": role, "content": content})
+    return spoken
 
 
 def authorize(key: str) -> dict[str, str]:

@@ -21,25 +21,36 @@ import orjson
 
 from app.core.values import Answer, Failure, FailureKind, Request, Usage
 from app.dialects import openai, openai_responses
+from app.dialects.manners import Manners
+from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import in_line
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 authorize = openai.authorize
 
 
-def say(request: Request) -> Said:
+def say(request: Request, manners: Manners | None = None) -> Said:
     """The HTTP request for ``request``; the model's name is part of the path."""
+    manners = manners or manners_of("cloudflare", model=request.model)
+    turns = in_line(request.messages, manners)
     payload: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
         "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
     }
-    if request.seed:  # the schemas begin at 1
+    if manners.temperature:
+        payload["temperature"] = min(request.temperature, manners.hottest)
+    if request.seed and manners.seed:  # the schemas begin at 1
         payload["seed"] = request.seed
-    if request.json_mode:
+    if request.schema is not None and manners.json_schema:
+        payload["response_format"] = {"type": "json_schema", "json_schema": bare(request.schema)}
+    elif request.wants_json and manners.json_object:
         payload["response_format"] = {"type": "json_object"}
+    if request.effort is not None:
+        payload |= manners.effort.get(request.effort, {})
     path = f"/ai/run/{quote(request.model, safe='@/:')}"
-    return Said("POST", path, dict(openai.HEADERS), orjson.dumps(payload))
+    return Said("POST", path, {**openai.HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:

@@ -18,14 +18,16 @@ from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
 from app.dialects.events import documents
+from app.dialects.manners import Manners
+from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import in_line
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 PATH = "/v2/chat"
 """After the host alone, as Cohere's own clients have it: the base URL names no version."""
 HEADERS = {"content-type": "application/json", "accept": "application/json"}
-MOST_STOPS = 5
-"""More stop sequences than this are refused."""
 _SEEDS = 2**64
 _DENIED = 498
 """Cohere's own status for a request or answer with a deny-listed token; elsewhere it means other things."""
@@ -42,25 +44,35 @@ def authorize(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent.
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the model takes, are sent.
 
-    Stop sequences beyond ``MOST_STOPS`` are left out; a seed is folded into 64 bits without a sign.
+    Stop sequences beyond what is taken are left out; a seed is folded into 64 bits without a sign. A budget to think
+    that would leave no room for the answer is not asked for.
     """
+    manners = manners or manners_of("cohere", model=request.model)
+    turns = in_line(request.messages, manners)
     payload: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
         "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "stream": False,
     }
-    if request.seed is not None:
+    if manners.temperature:
+        payload["temperature"] = min(request.temperature, manners.hottest)
+    payload["stream"] = False
+    if request.seed is not None and manners.seed:
         payload["seed"] = request.seed % _SEEDS
-    if request.stop:
-        payload["stop_sequences"] = list(request.stop[:MOST_STOPS])
-    if request.json_mode:
+    if stop := request.stop[: manners.most_stops]:
+        payload["stop_sequences"] = list(stop)
+    if request.schema is not None and manners.json_schema:
+        payload["response_format"] = {"type": "json_object", "json_schema": bare(request.schema)}
+    elif request.wants_json and manners.json_object:
         payload["response_format"] = {"type": "json_object"}
-    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+    if request.effort is not None:
+        asked = manners.effort.get(request.effort, {})
+        if asked.get("thinking", {}).get("token_budget", 0) < request.max_tokens:
+            payload |= asked
+    return Said("POST", PATH, {**HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:

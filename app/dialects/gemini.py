@@ -20,12 +20,14 @@ from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Message, Request, Usage
 from app.dialects.events import documents
+from app.dialects.manners import Manners
+from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import apart, runs
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 HEADERS = {"content-type": "application/json", "accept": "application/json"}
-MOST_STOPS = 5
-"""More stop sequences than this are refused."""
 _SEEDS = 2**31
 """``seed`` is an int32."""
 
@@ -47,29 +49,32 @@ def authorize(key: str) -> dict[str, str]:
     return {"x-goog-api-key": key}
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent.
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the model takes, are sent.
 
-    Stop sequences beyond ``MOST_STOPS`` are left out; a seed is folded into 31 bits.
+    Turns of one role in a row become parts of one: the protocol wants roles to alternate. Stop sequences beyond what
+    is taken are left out; a seed is folded into 31 bits.
     """
-    gemma = _bare(request.model).startswith("gemma")
-    system = [message.content for message in request.messages if message.role in ("system", "developer")]
-    turns = [message for message in request.messages if message.role not in ("system", "developer")]
-    if system and (gemma or not turns):
-        turns = [Message("user", text) for text in system] + turns
-        system = []
-    config: dict[str, Any] = {"maxOutputTokens": request.max_tokens, "temperature": request.temperature}
-    if request.seed is not None:
+    manners = manners or manners_of("gemini", model=request.model)
+    system, turns = apart(request.messages, manners)
+    config: dict[str, Any] = {"maxOutputTokens": request.max_tokens}
+    if manners.temperature:
+        config["temperature"] = min(request.temperature, manners.hottest)
+    if request.seed is not None and manners.seed:
         config["seed"] = request.seed % _SEEDS
-    if request.stop:
-        config["stopSequences"] = list(request.stop[:MOST_STOPS])
-    if request.json_mode and not gemma:
+    if stop := request.stop[: manners.most_stops]:
+        config["stopSequences"] = list(stop)
+    if request.schema is not None and manners.json_schema:
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": bare(request.schema)}
+    elif request.wants_json and manners.json_object:
         config["responseMimeType"] = "application/json"
+    if request.effort is not None:
+        config |= manners.effort.get(request.effort, {})
     payload: dict[str, Any] = {"contents": _contents(turns), "generationConfig": config}
     if system:
         payload["systemInstruction"] = {"parts": [{"text": text} for text in system]}
     path = f"/models/{quote(_bare(request.model), safe='')}:generateContent"
-    return Said("POST", path, dict(HEADERS), orjson.dumps(payload))
+    return Said("POST", path, {**HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def _bare(model: str) -> str:
@@ -77,14 +82,8 @@ def _bare(model: str) -> str:
 
 
 def _contents(turns: list[Message]) -> list[dict[str, Any]]:
-    """Turns of one role in a row become parts of one: the protocol wants roles to alternate."""
-    contents: list[dict[str, Any]] = []
-    for turn in turns:
-        role = "model" if turn.role in ("assistant", "model") else "user"
-        if not contents or contents[-1]["role"] != role:
-            contents.append({"role": role, "parts": []})
-        contents[-1]["parts"].append({"text": turn.content})
-    return contents
+    named = [Message("model" if turn.role in ("assistant", "model") else "user", turn.content) for turn in turns]
+    return [{"role": role, "parts": [{"text": text} for text in texts]} for role, texts in runs(named)]
 
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:

@@ -16,7 +16,11 @@ import orjson
 
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.manners import Manners
+from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import in_line
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 PATH = "/api/chat"
@@ -30,22 +34,30 @@ def authorize(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent."""
-    options: dict[str, Any] = {"num_predict": request.max_tokens, "temperature": request.temperature}
-    if request.seed is not None:
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the model takes, are sent."""
+    manners = manners or manners_of("ollama", model=request.model)
+    options: dict[str, Any] = {"num_predict": request.max_tokens}
+    if manners.temperature:
+        options["temperature"] = min(request.temperature, manners.hottest)
+    if request.seed is not None and manners.seed:
         options["seed"] = request.seed
-    if request.stop:
-        options["stop"] = list(request.stop)
+    if stop := request.stop[: manners.most_stops]:
+        options["stop"] = list(stop)
+    turns = in_line(request.messages, manners)
     payload: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
         "stream": False,
         "options": options,
     }
-    if request.json_mode:
+    if request.schema is not None and manners.json_schema:
+        payload["format"] = bare(request.schema)
+    elif request.wants_json and manners.json_object:
         payload["format"] = "json"
-    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+    if request.effort is not None:
+        payload |= manners.effort.get(request.effort, {})
+    return Said("POST", PATH, {**HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:

@@ -16,7 +16,11 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.manners import Manners
+from app.dialects.schemas import NAME, bare, strict
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import in_line
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 PATH = "/chat/completions"
@@ -41,21 +45,30 @@ def authorize(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent."""
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the vendor takes, are sent."""
+    manners = manners or manners_of("openai", model=request.model)
+    turns = in_line(request.messages, manners)
     payload: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
+        "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+        manners.max_tokens: request.max_tokens,
     }
-    if request.seed is not None:
-        payload["seed"] = request.seed
-    if request.stop:
-        payload["stop"] = list(request.stop)
-    if request.json_mode:
+    if manners.temperature:
+        payload["temperature"] = min(request.temperature, manners.hottest)
+    if request.seed is not None and manners.seed:
+        payload[manners.seed] = request.seed
+    if stop := request.stop[: manners.most_stops]:
+        payload["stop"] = list(stop)
+    if request.schema is not None and manners.json_schema:
+        held = {"name": NAME, "schema": bare(request.schema), "strict": strict(request.schema)}
+        payload["response_format"] = {"type": "json_schema", "json_schema": held}
+    elif request.wants_json and manners.json_object:
         payload["response_format"] = {"type": "json_object"}
-    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+    payload |= manners.extra
+    if request.effort is not None:
+        payload |= manners.effort.get(request.effort, {})
+    return Said("POST", PATH, {**HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:

@@ -19,7 +19,11 @@ from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
 from app.dialects.events import documents
 from app.dialects.fields import count_of, dicts_of, stated, text_of
+from app.dialects.manners import Manners
+from app.dialects.schemas import NAME, bare, strict
 from app.dialects.trouble import failure_of, refusal
+from app.dialects.turns import in_line
+from app.dialects.vendors import manners_of
 from app.dialects.wireform import Said
 
 PATH = "/responses"
@@ -36,18 +40,30 @@ _NOT_YET = ("queued", "in_progress")
 _NO_USAGE = Usage()
 
 
-def say(request: Request) -> Said:
-    """The HTTP request for ``request``; only fields that are set are sent. Nothing is to be stored at the vendor."""
+def say(request: Request, manners: Manners | None = None) -> Said:
+    """The HTTP request for ``request``; only fields that are set, and that the vendor takes, are sent.
+
+    System messages stand in the input, which is where the API puts what is given as ``instructions``. Nothing is to be
+    stored at the vendor.
+    """
+    manners = manners or manners_of("openai_responses", model=request.model)
+    turns = in_line(request.messages, manners)
     payload: dict[str, Any] = {
         "model": request.model,
-        "input": [{"role": message.role, "content": message.content} for message in request.messages],
+        "input": [{"role": turn.role, "content": turn.content} for turn in turns],
         "max_output_tokens": max(request.max_tokens, LEAST_MAX_OUTPUT),
-        "temperature": request.temperature,
-        "store": False,
     }
-    if request.json_mode:
+    if manners.temperature:
+        payload["temperature"] = min(request.temperature, manners.hottest)
+    payload["store"] = False
+    if request.schema is not None and manners.json_schema:
+        held = {"type": "json_schema", "name": NAME, "schema": bare(request.schema), "strict": strict(request.schema)}
+        payload["text"] = {"format": held}
+    elif request.wants_json and manners.json_object:
         payload["text"] = {"format": {"type": "json_object"}}
-    return Said("POST", PATH, dict(HEADERS), orjson.dumps(payload))
+    if request.effort is not None:
+        payload |= manners.effort.get(request.effort, {})
+    return Said("POST", PATH, {**HEADERS, **manners.headers}, orjson.dumps(payload))
 
 
 def authorize(key: str) -> dict[str, str]:

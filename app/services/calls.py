@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from app.core import pricing
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Request
 from app.dialects import DIALECTS
+from app.dialects.manners import Manners, refused_parameter
+from app.dialects.vendors import manners_of
 from app.ledger.journal import Closing
 from app.ledger.states import AttemptState
 from app.registry.rows import ProviderRow
@@ -14,12 +18,24 @@ from app.registry.secrets import api_key
 from app.services.echoes import keyless
 from app.wire import Hear, Heard, Outgoing, Unsent
 
+log = structlog.get_logger(__name__)
+
 EMPTY = "empty answer"
 EMPTY_CUT = "empty answer: cut at the token limit"
 
 
+_learned: dict[tuple[str, str, str, frozenset[str]], Manners] = {}
+"""What deployments have refused, for the life of the process: (protocol, base URL, model, capabilities) -> manners.
+
+Two threads that learn at once may lose what one of them did; the next refusal teaches it again.
+"""
+
+
 class Caller:
-    """Speaks to one deployment. The key is read once, goes into a header, and nowhere else."""
+    """Speaks to one deployment. The key is read once, goes into a header, and nowhere else.
+
+    A parameter that the deployment refuses is left out of every later call of this process.
+    """
 
     def __init__(self, row: ProviderRow, deployment: Deployment) -> None:
         key = api_key(row)
@@ -27,12 +43,16 @@ class Caller:
         self._protocol = row.protocol
         self._url = row.base_url.rstrip("/")
         self._dialect = DIALECTS[row.protocol]
+        self._learning = (row.protocol, self._url, deployment.model, deployment.capabilities)
+        self._said_with: dict[int, Manners] = {}
         self._authorization = self._dialect.authorize(key) if key else {}
         self._hear = keyless(spoken(self._dialect.hear), key)
 
     def outgoing(self, attempt_id: int, request: Request, *, not_after: float, timeout_s: float) -> Outgoing:
         """The call of one attempt. Its number travels along, so that a bill can be held against the ledger."""
-        said = self._dialect.say(request)
+        manners = self._manners()
+        self._said_with[attempt_id] = manners
+        said = self._dialect.say(request, manners)
         return Outgoing(
             token=attempt_id,
             url=self._url + said.path,
@@ -44,6 +64,33 @@ class Caller:
             deployment=self._deployment.name,
             protocol=self._protocol,
         )
+
+    def yield_to(self, attempt_id: int, failure: Failure) -> bool:
+        """Give up what the attempt's refusal names. True: asked again, the question would go without it.
+
+        False where the refusal names nothing that can be left out, or that was left out already.
+        """
+        parameter = refused_parameter(failure)
+        said_with = self._said_with.get(attempt_id)
+        if parameter is None or said_with is None:
+            return False
+        now = self._manners()
+        if parameter in now.refused and parameter not in said_with.refused:
+            return True  # another call of the time has taught it
+        less = now.without(parameter)
+        if less is now:
+            return False
+        _learned[self._learning] = less
+        log.warning(
+            "a deployment refuses a parameter; it is left out from now on",
+            action="call.yield",
+            deployment=self._deployment.name,
+            parameter=parameter,
+        )
+        return True
+
+    def _manners(self) -> Manners:
+        return _learned.get(self._learning) or manners_of(*self._learning)
 
     def closing(self, attempt_id: int, heard: Heard) -> Closing:
         """How the attempt ended, with what it cost."""
