@@ -44,6 +44,11 @@ LABELS = ("billing", "delivery", "returns", "technical", "account", "other")
 _READY_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.2
+_BASES = {
+    "openai": "/v1", "openai_responses": "/v1", "anthropic": "", "gemini": "/v1beta", "cohere": "",
+    "cloudflare": "/client/v4/accounts/simulated", "ollama": "",
+}  # fmt: skip
+"""What the base URL of a simulated provider ends in, by its protocol."""
 _ROLES = {
     "control": ("worker", "--control"), "ledger": ("worker", "--ledger"), "beat": ("beat",), "fleet": ("worker",),
 }  # fmt: skip
@@ -61,11 +66,13 @@ def provider(
     family: str | None = None,
     model: str | None = None,
     timeout_s: float = 10.0,
+    protocol: str = "openai",
 ) -> Provider:
     """A provider of one cheap model at 1 and 2 USD per million tokens; its family is its own unless given."""
     limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency, "timeout_s": timeout_s}
     return {
         "name": name,
+        "protocol": protocol,
         **{key: value for key, value in limits.items() if value is not None},
         "model": model or f"model-{name}",
         "family": family or f"family-{name}",
@@ -90,8 +97,8 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
     for row in providers:
         limits = [f"{key} = {row[key]}" for key in ("rpm", "tpm", "concurrency", "timeout_s") if key in row]
         lines += [
-            "[[provider]]", f'name = "{row["name"]}"', 'protocol = "openai"',
-            f'base_url = "http://127.0.0.1:{port}/{row["name"]}/v1"', *limits,
+            "[[provider]]", f'name = "{row["name"]}"', f'protocol = "{row.get("protocol", "openai")}"',
+            f'base_url = "http://127.0.0.1:{port}/{row["name"]}{_BASES[row.get("protocol", "openai")]}"', *limits,
             "[[provider.model]]", f'id = "{row["model"]}"', 'tier = "cheap"', f'family = "{row["family"]}"',
             "context_window = 32000", "max_output = 4000", "input_price = 1", "output_price = 2",
             f"quality = {row['quality']}", "",

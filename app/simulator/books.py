@@ -91,6 +91,7 @@ class Books:
         self.providers: dict[str, Totals] = {}
         self.models: dict[tuple[str, str], Totals] = {}
         self.keys: dict[str, Totals] = {}
+        self.provider_keys: dict[tuple[str, str], Totals] = {}
         self._names = Names()
         self._arrived = array("d")
         self._provider = array("I")
@@ -135,6 +136,7 @@ class Books:
             self.providers.setdefault(provider, Totals()),
             self.models.setdefault((provider, model), Totals()),
             self.keys.setdefault(key, Totals()),
+            self.provider_keys.setdefault((provider, key), Totals()),
         ):
             totals.add(status, prompt_tokens, completion_tokens, money_micro, flags)
         number = self._names.number

@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-LIMIT_KEYS = ("rpm", "tpm", "rpd", "tpd", "concurrency")
+LIMIT_KEYS = ("rpm", "tpm", "rph", "tph", "rpd", "tpd", "rpmo", "tpmo", "concurrency")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is enforced. ``None``: no such limit. Requests and tokens per minute and per day, calls at once."""
+    """What is enforced. ``None``: no such limit. Requests and tokens per minute, hour, day and month; calls at once."""
 
     rpm: int | None = None
     tpm: int | None = None
+    rph: int | None = None
+    tph: int | None = None
     rpd: int | None = None
     tpd: int | None = None
+    rpmo: int | None = None
+    tpmo: int | None = None
     concurrency: int | None = None
 
     @classmethod
@@ -72,8 +76,10 @@ class Provider:
     protocol: str
     limits: Limits
     zone: ZoneInfo
-    """Where the calendar day of rpd and tpd begins."""
+    """Where the calendar day of rpd and tpd begins, and the month of rpmo and tpmo."""
     needs_key: bool
+    per_key: bool
+    """``limits_per = "key"``: the limits, the models' too, hold for each key; else for all of the account's keys."""
     models: dict[str, Model]
 
 
@@ -97,10 +103,18 @@ def read_fleet(path: Path) -> dict[str, Provider]:
             protocol=row.get("protocol", "openai"),
             limits=Limits.of(row),
             zone=ZoneInfo(row.get("quota_reset", "UTC")),
-            needs_key=bool(row.get("api_key_env")),
+            needs_key=any(value for key, value in row.items() if key.startswith("api_key")),
+            per_key=_per_key(row),
             models=models,
         )
     return providers
+
+
+def _per_key(row: dict[str, Any]) -> bool:
+    scope = row.get("limits_per", "account")
+    if scope not in ("account", "key"):
+        raise ValueError(f'provider {row["name"]!r}: limits_per must be "account" or "key", not {scope!r}')
+    return bool(scope == "key")
 
 
 class FleetFile:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from app.simulator.answers import Answers, read_answers
-from app.simulator.books import Books
-from app.simulator.fleet import FleetFile, Limits, Model, Provider
+from app.simulator.books import Books, Totals
+from app.simulator.fleet import LIMIT_KEYS, FleetFile, Limits, Model, Provider
+from app.simulator.manners import Vendor
 from app.simulator.meter import Meter, Standing
-from app.simulator.vendors import Vendor, vendor_of
+from app.simulator.protocols import manners_of
 from app.simulator.weather import Params, Weather, lognormal, roll
 
 LATENCY_JITTER = 0.25
@@ -23,10 +23,11 @@ LATENCY_JITTER = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A meter and the limits that hold on it now."""
+    """A meter, the limits that hold on it now, and those that the headers speak of."""
 
     meter: Meter
     limits: Limits
+    told: Limits
 
 
 class House:
@@ -38,9 +39,12 @@ class House:
         self.seed = seed
         self.latency_ms = latency_ms
         self.fleet = FleetFile(fleet_path)
-        self._vendors: dict[str, Vendor] = {}
+        self._vendors: dict[tuple[str, str], Vendor] = {}
         self.books = Books()
-        self.meters: dict[tuple[str, str | None], Meter] = {}
+        self.meters: dict[tuple[str, str | None, str], Meter] = {}
+        """By provider, model (``None``: all of them) and key's mark (empty: all of the account's keys)."""
+        self._called: dict[tuple[str, str], float] = {}
+        self._loaded: dict[tuple[str, str], float] = {}
         self._ordinals: Counter[tuple[str, str]] = Counter()
         self.answers: Answers = read_answers(None, base, seed)
         self.weather = Weather()
@@ -58,30 +62,49 @@ class House:
         self.books = Books()
         self.meters = {}
         self._ordinals.clear()
+        self._called.clear()
+        self._loaded.clear()
 
-    def vendor(self, provider: str) -> Vendor:
-        vendor = self._vendors.get(provider)
+    def vendor(self, provider: Provider) -> Vendor:
+        place = provider.name, provider.protocol
+        vendor = self._vendors.get(place)
         if vendor is None:
-            vendor = self._vendors[provider] = vendor_of(provider)
+            vendor = self._vendors[place] = manners_of(provider)
         return vendor
 
     def next_ordinal(self, provider: str, model: str) -> int:
         self._ordinals[provider, model] += 1
         return self._ordinals[provider, model]
 
-    def scopes(self, provider: Provider, model: Model | None, now: float) -> list[Scope]:
-        """The provider's meter and, for a known model, the model's."""
-        of_provider, of_model = self.weather.limit_changes(provider.name, model.id if model else "", now)
-        scopes = [Scope(self._meter(provider, None), _changed(provider.limits, of_provider))]
+    def scopes(self, provider: Provider, model: Model | None, now: float, mark: str) -> list[Scope]:
+        """The provider's meter and, for a known model, the model's; the key's own where limits are per key."""
+        name, known = provider.name, model.id if model else ""
+        key = mark if provider.per_key else ""
+        of_provider, of_model = self.weather.limit_changes(name, known, now)
+        limits = _changed(provider.limits, of_provider)
+        told_provider, told_model = self.weather.limit_changes(name, known, now, "header_limits")
+        scopes = [Scope(self._meter(provider, None, key), limits, _changed(limits, told_provider))]
         if model is not None:
-            scopes.append(Scope(self._meter(provider, model.id), _changed(model.limits, of_model)))
+            limits = _changed(model.limits, of_model)
+            scopes.append(Scope(self._meter(provider, model.id, key), limits, _changed(limits, told_model)))
         return scopes
 
-    def _meter(self, provider: Provider, model: str | None) -> Meter:
-        meter = self.meters.get((provider.name, model))
+    def _meter(self, provider: Provider, model: str | None, key: str) -> Meter:
+        place = provider.name, model, key
+        meter = self.meters.get(place)
         if meter is None:
-            meter = self.meters[provider.name, model] = Meter(provider.zone)
+            meter = self.meters[place] = Meter(provider.zone)
         return meter
+
+    def loading_s(self, provider: str, model: str, now: float) -> float:
+        """How long a call that comes in now waits for its model to be loaded. To be asked once a call."""
+        place = provider, model
+        last = self._called.get(place, -math.inf)
+        self._called[place] = now
+        event = self.weather.strike("cold_start", provider, model, now, 0)
+        if event is not None and now - last >= event.params["idle_s"]:
+            self._loaded[place] = now + event.params["load_s"]
+        return max(0.0, self._loaded[place] - now) if place in self._loaded else 0.0
 
     def latency_s(self, provider: str, model: str, now: float, ordinal: int) -> float:
         event = self.weather.strike("latency", provider, model, now, ordinal)
@@ -91,25 +114,33 @@ class House:
         return lognormal(mean_ms, jitter, roll(self.seed, "latency", provider, model, ordinal)) / 1000
 
     def report(self) -> dict[str, Any]:
-        """The body of ``GET /books``."""
+        """The body of ``GET /books``. Where limits are per key, a provider's peaks are those of its busiest key."""
         books = self.books
-        empty = dict.fromkeys(type(books.total).__slots__, 0)
-        providers = {name: empty | _meter_report(self.meters.get((name, None))) for name in self.fleet.providers}
-        models: dict[str, dict[str, Any]] = {}
-        for name, totals in books.providers.items():
-            providers[name] = totals.as_dict() | _meter_report(self.meters.get((name, None)))
-        for (name, model), meter in self.meters.items():
-            if model is not None:
-                models[f"{name}/{model}"] = empty | _meter_report(meter)
-        for (name, model), totals in books.models.items():
-            models[f"{name}/{model}"] = totals.as_dict() | _meter_report(self.meters.get((name, model)))
+        metered: dict[str, list[Meter]] = {name: [] for name in self.fleet.providers}
+        in_flight = 0
+        for (name, model, _), meter in self.meters.items():
+            metered.setdefault(name if model is None else f"{name}/{model}", []).append(meter)
+            in_flight += meter.in_flight if model is None else 0
+        counted: dict[str, Totals] = {**books.providers}
+        counted |= {f"{name}/{model}": totals for (name, model), totals in books.models.items()}
+        rows = {
+            name: counted.get(name, _NOTHING).as_dict() | _meter_report(metered.get(name, []))
+            for name in {**metered, **counted}
+        }
+        of_keys = {
+            f"{name}/{mark}": totals.as_dict() | _meter_report([self.meters[place]] if place in self.meters else [])
+            for (name, mark), totals in books.provider_keys.items()
+            for place in [(name, None, mark)]
+        }
+        providers = {**self.fleet.providers, **books.providers}
         return {
             "calls": len(books),
-            "in_flight": sum(meter.in_flight for (_, model), meter in self.meters.items() if model is None),
+            "in_flight": in_flight,
             "totals": books.total.as_dict(),
-            "providers": providers,
-            "models": models,
+            "providers": {name: rows[name] for name in providers},
+            "models": {name: row for name, row in rows.items() if name not in providers},
             "keys": {mark: totals.as_dict() for mark, totals in books.keys.items()},
+            "provider_keys": of_keys,
         }
 
 
@@ -117,7 +148,7 @@ def tightest(scopes: list[Scope], now: float, wall: float) -> dict[str, Standing
     """For every rule the scope with the least left: what a vendor's headers speak of."""
     found: dict[str, Standing] = {}
     for scope in scopes:
-        for rule, standing in scope.meter.standings(now, wall, scope.limits).items():
+        for rule, standing in scope.meter.standings(now, wall, scope.told).items():
             if standing.remaining < (found[rule].remaining if rule in found else math.inf):
                 found[rule] = standing
     return found
@@ -127,17 +158,19 @@ def _changed(limits: Limits, changes: Params) -> Limits:
     return replace(limits, **{key: int(value) for key, value in changes.items()}) if changes else limits
 
 
-def _meter_report(meter: Meter | None) -> dict[str, Any]:
-    if meter is None:
-        meter = _UNTOUCHED
+_NOTHING = Totals()
+_PEAKS = {
+    "max_in_flight": "max_in_flight",
+    "max_arrivals_60s": "max_arrivals",
+    "max_requests_60s": "max_requests",
+    "max_tokens_60s": "max_tokens",
+}
+
+
+def _meter_report(meters: Sequence[Meter]) -> dict[str, Any]:
     return {
-        "in_flight": meter.in_flight,
-        "max_in_flight": meter.max_in_flight,
-        "max_arrivals_60s": meter.max_arrivals,
-        "max_requests_60s": meter.max_requests,
-        "max_tokens_60s": meter.max_tokens,
-        "violations": meter.refusals | {"tpm_overruns": meter.overruns},
+        "in_flight": sum(meter.in_flight for meter in meters),
+        **{name: max((getattr(meter, peak) for meter in meters), default=0) for name, peak in _PEAKS.items()},
+        "violations": {rule: sum(meter.refusals[rule] for meter in meters) for rule in LIMIT_KEYS}
+        | {"tpm_overruns": sum(meter.overruns for meter in meters)},
     }
-
-
-_UNTOUCHED = Meter(ZoneInfo("UTC"))

@@ -1,14 +1,16 @@
 """The simulated fleet on one port of 127.0.0.1.
 
-    POST /<provider>/v1/chat/completions      GET /<provider>/v1/models
+    POST /<provider>/<what the provider's protocol has there>: v1/chat/completions, v1/responses, v1/messages,
+         v1beta/models/<model>:generateContent and :streamGenerateContent, v2/chat,
+         client/v4/accounts/<account>/ai/run/<model>, api/chat
+    GET  /<provider>/<where the protocol lists its models>
     GET  /books                               totals, peaks and violations by provider, model and key
     GET  /books/calls?after=N&limit=M         the calls themselves, in the order they ended
     GET  /books/usage?from=&to=               totals by provider/model of a span of epoch seconds
     POST /control/weather                     replace the weather (JSON, the same keys as the file)
     POST /control/reset                       empty books and windows
 
-A provider cannot be called ``books`` or ``control``. Only ``openai`` is spoken so far; a provider of another protocol
-answers 501.
+A provider cannot be called ``books`` or ``control``. One whose protocol is not spoken here answers 501.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from app.simulator import openai_chat
-from app.simulator.call import serve_call
 from app.simulator.house import House
-from app.simulator.vendors import Fault
+from app.simulator.manners import Fault
+from app.simulator.protocols import SPOKEN
+from app.simulator.serving import serve_call
 from app.simulator.weather import WeatherError, read_weather_file
 
 LATENCY_MS = 200.0
@@ -53,14 +55,21 @@ class Simulator:
         provider = house.fleet.providers.get(first)
         if provider is None:
             return _json({"error": {"message": f"The simulated fleet has no provider {first!r}."}}, 404)
-        if provider.protocol != "openai":
-            return _json({"error": {"message": f"The simulator does not speak {provider.protocol!r} yet."}}, 501)
-        if rest == openai_chat.CALL_PATH and request.method == "POST":
-            return await serve_call(house, provider, request, arrived)
-        if rest == openai_chat.MODELS_PATH and request.method == "GET":
-            return _json(openai_chat.models(provider))
+        spoken = SPOKEN.get(provider.protocol)
+        if spoken is None:
+            return _json({"error": {"message": f"The simulator does not speak {provider.protocol!r}."}}, 501)
+        if request.method == "POST":
+            for speech in spoken:
+                target = speech.find(rest, request)
+                if target is not None:
+                    return await serve_call(house, provider, request, arrived, speech, target)
+        elif request.method == "GET":
+            listed = spoken[0].listing(rest, provider)
+            if listed is not None:
+                return _json(listed)
+        vendor = house.vendor(provider)
         fault = Fault("route", 404, message=f"Unknown request URL: {request.method} {request.path}")
-        return _json(house.vendor(first).body(fault), 404)
+        return _json(vendor.body(fault), vendor.status(fault))
 
     async def _office(self, request: web.BaseRequest, first: str, rest: str) -> web.Response:
         house = self._house

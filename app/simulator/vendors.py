@@ -1,5 +1,6 @@
-"""How each vendor words its refusals and its rate-limit headers. A provider takes the manners of the vendor it is named
-after (``groq``, ``groq-free``); any other name has OpenAI's.
+"""How each vendor of the chat-completions protocol words its refusals and its rate-limit headers. A provider takes the
+manners of the vendor it is named after (``groq``, ``groq-free``); any other name has OpenAI's. The manners of the other
+protocols stand in their files.
 
 Shapes and names after recorded traffic and the vendors' public documentation. The traps in them are theirs: Groq's
 ``-requests`` is per day and its ``-tokens`` per minute, OpenRouter counts its reset in epoch milliseconds and
@@ -9,64 +10,25 @@ SambaNova in epoch seconds, Mistral names no reset at all, NVIDIA sends no heade
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
-from app.simulator.meter import Refusal, Standing
-
-Body = dict[str, Any]
-Headers = dict[str, str]
-Standings = Mapping[str, Standing]
-
-_RULES = {
-    "rpm": "requests per minute (RPM)",
-    "tpm": "tokens per minute (TPM)",
-    "rpd": "requests per day (RPD)",
-    "tpd": "tokens per day (TPD)",
-    "concurrency": "concurrent requests",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a call gets no answer. ``kind``: limit, auth, billing, model, context, invalid, server, route."""
-
-    kind: str
-    status: int
-    model: str = ""
-    message: str = ""
-    """Replaces the vendor's own words where they depend on the request."""
-    param: str | None = None
-    refusal: Refusal | None = None
-    """Set with ``limit``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    body: Callable[[Fault], Body]
-    standing: Callable[[Standings, float], Headers]
-    """Headers of every response that was counted; the second argument is epoch seconds."""
-    refused: Callable[[Refusal, float], Headers]
-    """Headers of a 429, on top of the others."""
-    reasoning_field: str = "reasoning_content"
-
-
-def duration(seconds: float) -> str:
-    """As Groq and OpenAI write it: ``11ms``, ``7.66s``, ``2m59.56s``, ``1h0m3s``."""
-    ms = max(0, math.ceil(seconds * 1000))
-    if ms < 1000:
-        return f"{ms}ms"
-    hours, rest = divmod(ms, 3_600_000)
-    minutes, rest = divmod(rest, 60_000)
-    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".") + "s"
-    if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text
-
-
-def _is_tokens(refusal: Refusal) -> bool:
-    return refusal.rule in ("tpm", "tpd")
+from app.simulator.manners import (
+    RULES,
+    Body,
+    Fault,
+    Headers,
+    Standings,
+    Vendor,
+    duration,
+    is_long,
+    is_tokens,
+    no_standing,
+    nothing_more,
+    pairs,
+    retry_after,
+    span_of,
+)
+from app.simulator.meter import Refusal
 
 
 def _counts(refusal: Refusal) -> str:
@@ -78,26 +40,38 @@ def _words(fault: Fault) -> tuple[str, str, str | None]:
     if fault.kind == "limit" and fault.refusal is not None:
         refusal = fault.refusal
         message = (
-            f"Rate limit reached for {fault.model} in organization org-simulated on {_RULES[refusal.rule]}: "
+            f"Rate limit reached for {fault.model} in organization org-simulated on {RULES[refusal.rule]}: "
             f"{_counts(refusal)}. Please try again in {duration(refusal.wait_s)}. "
             "Visit https://platform.openai.com/account/rate-limits to learn more."
         )
-        return message, "tokens" if _is_tokens(refusal) else "requests", "rate_limit_exceeded"
+        return message, "tokens" if is_tokens(refusal) else "requests", "rate_limit_exceeded"
     if fault.kind == "auth":
         return "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"
     if fault.kind == "billing":
         if fault.status == 402:
             return "Insufficient Balance", "unknown_error", "invalid_request_error"
+        if fault.status == 400:
+            return "Billing hard limit has been reached", "invalid_request_error", "billing_hard_limit_reached"
+        if fault.status == 403:
+            message = "Your account is not active, please check your billing details on our website."
+            return message, "billing_not_active", "billing_not_active"
         message = "You exceeded your current quota, please check your plan and billing details."
         return message, "insufficient_quota", "insufficient_quota"
     if fault.kind == "model":
         message = f"The model `{fault.model}` does not exist or you do not have access to it."
         return message, "invalid_request_error", "model_not_found"
     if fault.kind == "context":
-        return fault.message, "invalid_request_error", "context_length_exceeded"
+        message = (
+            f"This model's maximum context length is {fault.window} tokens. However, your messages resulted in "
+            f"{fault.asked} tokens. Please reduce the length of the messages."
+        )
+        return message, "invalid_request_error", "context_length_exceeded"
     if fault.kind == "invalid":
         return fault.message, "invalid_request_error", None
-    if fault.kind == "server":
+    if fault.kind == "filter":
+        message = "Invalid prompt: your prompt was flagged as potentially violating our usage policy."
+        return message, "invalid_request_error", "invalid_prompt"
+    if fault.kind in ("server", "overloaded"):
         if fault.status in (503, 529):
             return "The engine is currently overloaded, please try again later", "server_error", None
         return "The server had an error while processing your request. Sorry about that!", "server_error", None
@@ -114,13 +88,13 @@ def _groq_body(fault: Fault) -> Body:
     if fault.refusal is not None:
         message = (
             f"Rate limit reached for model `{fault.model}` in organization `org_simulated` service tier `on_demand` "
-            f"on {_RULES[fault.refusal.rule]}: {_counts(fault.refusal)}. "
+            f"on {RULES[fault.refusal.rule]}: {_counts(fault.refusal)}. "
             f"Please try again in {duration(fault.refusal.wait_s)}. Need more tokens? Upgrade to Dev Tier today at "
             "https://console.groq.com/settings/billing"
         )
     elif fault.kind == "auth":
         message = "Invalid API Key"
-    elif fault.kind == "server":
+    elif fault.kind in ("server", "overloaded"):
         kind = "internal_server_error"
     error: Body = {"message": message, "type": kind}
     return {"error": error | ({"code": code} if code else {})}
@@ -129,8 +103,8 @@ def _groq_body(fault: Fault) -> Body:
 def _cerebras_body(fault: Fault) -> Body:
     message, kind, code = _words(fault)
     if fault.refusal is not None:
-        noun = "tokens" if _is_tokens(fault.refusal) else "requests"
-        span = {"rpm": "per minute", "tpm": "per minute"}.get(fault.refusal.rule, "per day")
+        noun = "tokens" if is_tokens(fault.refusal) else "requests"
+        span = f"per {span_of(fault.refusal)}"
         if fault.refusal.rule == "concurrency":
             return {
                 "message": "We're experiencing high traffic right now! Please try again soon.",
@@ -158,7 +132,7 @@ def _mistral_body(fault: Fault) -> Body:
         if fault.refusal.rule == "rpm":
             return {"message": "Requests rate limit exceeded"}
         kind, code = "rate_limited", "1300"
-        message = f"Rate limit exceeded on {_RULES[fault.refusal.rule]}"
+        message = f"Rate limit exceeded on {RULES[fault.refusal.rule]}"
     elif fault.kind == "auth":
         return {"detail": "Invalid API Key"}
     elif fault.kind == "model":
@@ -171,8 +145,8 @@ def _openrouter_body(fault: Fault) -> Body:
     message, _, _ = _words(fault)
     metadata: Body = {"provider_name": None}
     if fault.refusal is not None:
-        if fault.refusal.rule in ("rpd", "tpd"):
-            message = "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 requests per day"
+        if is_long(fault.refusal):
+            message = f"Rate limit exceeded: free-models-per-{span_of(fault.refusal)}. Add 10 credits to unlock more"
         else:
             message = f"Rate limit exceeded: limit_{fault.refusal.rule}/{fault.model}. Please retry shortly."
     elif fault.kind == "billing":
@@ -181,7 +155,7 @@ def _openrouter_body(fault: Fault) -> Body:
         message = "User not found."
     elif fault.kind == "model":
         message = f"No endpoints found for {fault.model}."
-    elif fault.kind == "server":
+    elif fault.kind in ("server", "overloaded"):
         message = "Provider returned error"
         metadata = {"raw": f"error code: {fault.status}", "provider_name": "Simulated"}
     return {"error": {"message": message, "code": fault.status, "metadata": metadata}, "user_id": "user_simulated"}
@@ -190,7 +164,7 @@ def _openrouter_body(fault: Fault) -> Body:
 def _sambanova_body(fault: Fault) -> Body:
     if fault.refusal is None:
         return _openai_body(fault)
-    message = f"Rate limit exceeded on {_RULES[fault.refusal.rule]}"
+    message = f"Rate limit exceeded on {RULES[fault.refusal.rule]}"
     return {"error": {"code": None, "message": message, "param": None, "type": "rate_limit_exceeded"}}
 
 
@@ -199,22 +173,10 @@ def _nvidia_body(fault: Fault) -> Body:
     titles |= {400: "Bad Request", 429: "Too Many Requests"}
     body: Body = {"status": fault.status, "title": titles.get(fault.status, "Internal Server Error")}
     if fault.refusal is not None:
-        daily = fault.refusal.rule in ("rpd", "tpd")
-        return body | ({"detail": f"Exceeded {_RULES[fault.refusal.rule]}"} if daily else {})
+        return body | ({"detail": f"Exceeded {RULES[fault.refusal.rule]}"} if is_long(fault.refusal) else {})
     if fault.kind == "billing" and fault.status == 402:
         return body | {"detail": "Account simulated: Cloud credits expired - Please contact NVIDIA representatives"}
     return body | {"detail": _words(fault)[0]}
-
-
-def _pairs(standings: Standings, names: Mapping[str, tuple[str, str]]) -> Headers:
-    """``names``: rule -> (header of the limit, header of what remains)."""
-    headers: Headers = {}
-    for rule, (limit, remaining) in names.items():
-        standing = standings.get(rule)
-        if standing is not None:
-            headers[limit] = str(standing.limit)
-            headers[remaining] = str(standing.remaining)
-    return headers
 
 
 def _two_buckets(requests_rule: str) -> Callable[[Standings, float], Headers]:
@@ -223,7 +185,7 @@ def _two_buckets(requests_rule: str) -> Callable[[Standings, float], Headers]:
     names = {rule: (f"x-ratelimit-limit-{noun}", f"x-ratelimit-remaining-{noun}") for rule, noun in buckets}
 
     def headers(standings: Standings, wall: float) -> Headers:
-        found = _pairs(standings, names)
+        found = pairs(standings, names)
         for rule, noun in buckets:
             if rule in standings:
                 found[f"x-ratelimit-reset-{noun}"] = duration(standings[rule].reset_s)
@@ -237,6 +199,8 @@ _CEREBRAS = {
     for rule, name in {
         "rpm": "requests-minute",
         "tpm": "tokens-minute",
+        "rph": "requests-hour",
+        "tph": "tokens-hour",
         "rpd": "requests-day",
         "tpd": "tokens-day",
     }.items()
@@ -252,22 +216,18 @@ _SAMBANOVA = {
 
 
 def _cerebras_headers(standings: Standings, wall: float) -> Headers:
-    return _pairs(standings, _CEREBRAS)
+    return pairs(standings, _CEREBRAS)
 
 
 def _mistral_headers(standings: Standings, wall: float) -> Headers:
-    return _pairs(standings, _MISTRAL)
+    return pairs(standings, _MISTRAL)
 
 
 def _sambanova_headers(standings: Standings, wall: float) -> Headers:
-    headers = _pairs(standings, _SAMBANOVA)
+    headers = pairs(standings, _SAMBANOVA)
     if "rpm" in standings:
         headers["x-ratelimit-reset-requests"] = str(math.ceil(wall + standings["rpm"].reset_s))
     return headers
-
-
-def _retry_after(refusal: Refusal, wall: float) -> Headers:
-    return {"retry-after": str(max(1, math.ceil(refusal.wait_s)))}
 
 
 def _openrouter_refused(refusal: Refusal, wall: float) -> Headers:
@@ -279,23 +239,15 @@ def _openrouter_refused(refusal: Refusal, wall: float) -> Headers:
     }
 
 
-def _no_standing(standings: Standings, wall: float) -> Headers:
-    return {}
-
-
-def _nothing_more(refusal: Refusal, wall: float) -> Headers:
-    return {}
-
-
-OPENAI = Vendor(_openai_body, _two_buckets("rpm"), _retry_after)
+OPENAI = Vendor(_openai_body, _two_buckets("rpm"), retry_after)
 VENDORS: dict[str, Vendor] = {
     "openai": OPENAI,
-    "groq": Vendor(_groq_body, _two_buckets("rpd"), _retry_after, "reasoning"),
-    "cerebras": Vendor(_cerebras_body, _cerebras_headers, _nothing_more, "reasoning"),
-    "mistral": Vendor(_mistral_body, _mistral_headers, _nothing_more),
-    "openrouter": Vendor(_openrouter_body, _no_standing, _openrouter_refused, "reasoning"),
-    "sambanova": Vendor(_sambanova_body, _sambanova_headers, _nothing_more),
-    "nvidia": Vendor(_nvidia_body, _no_standing, _nothing_more),
+    "groq": Vendor(_groq_body, _two_buckets("rpd"), retry_after, "reasoning"),
+    "cerebras": Vendor(_cerebras_body, _cerebras_headers, nothing_more, "reasoning"),
+    "mistral": Vendor(_mistral_body, _mistral_headers, nothing_more),
+    "openrouter": Vendor(_openrouter_body, no_standing, _openrouter_refused, "reasoning"),
+    "sambanova": Vendor(_sambanova_body, _sambanova_headers, nothing_more),
+    "nvidia": Vendor(_nvidia_body, no_standing, nothing_more),
 }
 
 

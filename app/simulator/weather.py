@@ -9,6 +9,29 @@
     probability = 0.2        # of each call; 1 if left out
     status = 503
 
+What to write for a failure kind of the product's, for any provider, model and time span:
+
+    rate_limit        rate_limit (a 429 out of the blue), or limits (the provider's own become smaller)
+    quota_exhausted   quota (span: day or month)
+    timeout           hang (silence), or error with status 504
+    server_error      error (500, 502; html: a proxy's page), outage, cut
+    overloaded        overloaded (with the protocol's own status: 503, 529, 429), or error with status 503 or 529
+    malformed         wrong_json, cut, slow_body beyond the caller's patience
+    context_length    context_length
+    content_filter    content_filter (stage answer: in a 200 where the protocol has a word for it; prompt: at the door)
+    auth              auth (every key), revoked_key (one key)
+    billing           billing
+    model_not_found   deprecated
+    invalid_request   invalid_request
+
+Weather without a failure: ``latency``; ``cold_start`` (a model that had no call for ``idle_s``, or never one, must be
+loaded first, which takes ``load_s``; calls that come meanwhile wait too); ``header_limits`` (the rate-limit headers
+speak of these limits while the configured ones hold); ``prompt_cache`` (this share of every prompt is counted as
+cached, where the protocol's usage can say so); ``leak_reasoning``.
+
+``revoked_key`` names its key by the mark that the books show: the first 8 hex digits of the key's SHA-256
+(``app.simulator.books.key_mark``). The key itself has no place in a weather file.
+
 Every roll of the dice is a hash of the seed, the event and the call's number at its deployment: the same seed and the
 same order of calls give the same weather, on every machine.
 """
@@ -18,6 +41,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,21 +49,33 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from app.simulator.fleet import LIMIT_KEYS
+
 Params = Mapping[str, Any]
+
+_NO_LIMITS: dict[str, Any] = dict.fromkeys(LIMIT_KEYS)
 
 KINDS: dict[str, dict[str, Any]] = {
     "latency": {"mean_ms": 200.0, "jitter": 0.25},  # jitter: sigma of the log-normal
-    "rate_limit": {"retry_after": 2.0},  # a 429 out of the blue; seconds
-    "limits": {"rpm": None, "tpm": None, "rpd": None, "tpd": None, "concurrency": None},
+    "cold_start": {"idle_s": 300.0, "load_s": 20.0},
+    "rate_limit": {"retry_after": 2.0},  # seconds
+    "limits": _NO_LIMITS,
+    "header_limits": _NO_LIMITS,
     "outage": {},  # the connection is closed without a response
     "error": {"status": 500, "html": False},
+    "overloaded": {},
     "hang": {"hang_s": None},  # None: until the client leaves; else answered late
     "cut": {},  # closed in the middle of the body
     "slow_body": {"total_ms": 2000.0, "pieces": 10},
     "deprecated": {},
-    "billing": {"status": 402},  # 402, 403, or 429 insufficient_quota
+    "billing": {"status": 402},  # a protocol without this form of it takes its own
     "auth": {},
-    "quota": {},  # the day's tokens are used up
+    "revoked_key": {"key": None},
+    "quota": {"span": "day"},
+    "context_length": {},
+    "content_filter": {"stage": "answer"},
+    "invalid_request": {},
+    "prompt_cache": {"share": 0.5},
     "leak_reasoning": {"unclosed": 0.0},  # share of the leaks that never close <think>
     "wrong_json": {"form": "truncated"},
 }
@@ -47,11 +83,16 @@ KINDS: dict[str, dict[str, Any]] = {
 
 CHOICES: dict[tuple[str, str], tuple[Any, ...]] = {
     ("error", "status"): (500, 502, 503, 504, 529),
-    ("billing", "status"): (402, 403, 429),
+    ("billing", "status"): (400, 402, 403, 429),
+    ("quota", "span"): ("day", "month"),
+    ("content_filter", "stage"): ("answer", "prompt"),
     ("wrong_json", "form"): ("truncated", "html", "empty_choices", "empty_content"),
 }
+_SHARES = ("unclosed", "share")
+_MARK = re.compile(r"[0-9a-f]{8}")
 COMMON = ("provider", "model", "from_s", "to_s", "kind", "probability")
 TOP = ("event", "answers")
+_LIMIT_EVENTS = ("limits", "header_limits")
 _UNIT_NORMAL = NormalDist()
 
 
@@ -107,8 +148,11 @@ def _check_param(kind: str, key: str, value: Any, where: str) -> None:
     elif isinstance(KINDS[kind][key], bool):
         if not isinstance(value, bool):
             raise WeatherError(f"{where}: {key} must be true or false, not {value!r}")
+    elif kind == "revoked_key":
+        if not isinstance(value, str) or not _MARK.fullmatch(value):  # not repeated: it may be the key itself
+            raise WeatherError(f"{where}: key must be a key's mark, the first 8 hex digits of its SHA-256")
     else:
-        _number(value, f"{where}: {key}", high=1.0 if key == "unclosed" else math.inf)
+        _number(value, f"{where}: {key}", high=1.0 if key in _SHARES else math.inf)
 
 
 def read_event(row: Any, number: int) -> Event:
@@ -127,8 +171,10 @@ def read_event(row: Any, number: int) -> Event:
     given = {key: value for key, value in row.items() if key in defaults}
     for key, value in given.items():
         _check_param(kind, key, value, where)
-    if kind == "limits" and not given:
+    if kind in _LIMIT_EVENTS and not given:
         raise WeatherError(f"{where}: names no limit")
+    if kind == "revoked_key" and not given:
+        raise WeatherError(f"{where}: key is missing (the mark that the books show)")
     model = row.get("model")
     if model is not None and not isinstance(model, str):
         raise WeatherError(f"{where}: model must be a model id, not {model!r}")
@@ -140,7 +186,7 @@ def read_event(row: Any, number: int) -> Event:
         from_s=_number(row.get("from_s", 0), f"{where}: from_s"),
         to_s=_number(row.get("to_s", math.inf), f"{where}: to_s"),
         probability=_number(row.get("probability", 1), f"{where}: probability", high=1.0),
-        params=given if kind == "limits" else {**defaults, **given},
+        params=given if kind in _LIMIT_EVENTS else {**defaults, **given},
     )
 
 
@@ -183,11 +229,24 @@ class Weather:
                 return event
         return None
 
-    def limit_changes(self, provider: str, model: str, now: float) -> tuple[Params, Params]:
-        """Limits changed now: those of the provider, those of the model. Later events win."""
+    def revoked(self, provider: str, model: str, now: float, mark: str) -> bool:
+        """Is the key with this mark refused now?"""
+        return any(
+            event.params["key"] == mark and event.from_s <= now - self.began < event.to_s
+            for event in self.at(provider, model).get("revoked_key", ())
+        )
+
+    def limit_changes(self, provider: str, model: str, now: float, kind: str = "limits") -> tuple[Params, Params]:
+        """Limits changed now: those of the provider, those of the model. Later events win.
+
+        ``kind``: ``limits`` for those that hold, ``header_limits`` for those that the headers speak of.
+        """
+        events = self.at(provider, model).get(kind)
+        if events is None:
+            return {}, {}
         of_provider: dict[str, int] = {}
         of_model: dict[str, int] = {}
-        for event in self.at(provider, model).get("limits", ()):
+        for event in events:
             if event.from_s <= now - self.began < event.to_s:
                 (of_provider if event.model is None else of_model).update(event.params)
         return of_provider, of_model

@@ -25,12 +25,23 @@ from app.yard import Yard
 
 LABELS = ["a", "b"]
 _PROVIDER_KEYS = ("rpm", "tpm", "rpd", "tpd", "concurrency", "timeout_s", "local", "api_key_env")
+BASES = {
+    "openai": "/v1",
+    "openai_responses": "/v1",
+    "anthropic": "",
+    "gemini": "/v1beta",
+    "cohere": "",
+    "cloudflare": "/client/v4/accounts/simulated",
+    "ollama": "",
+}
+"""What the base URL of a simulated provider ends in, by its protocol."""
 
 Vendor = dict[str, Any]
 
 
 def vendor(name: str, model: str = "m", **more: Any) -> Vendor:
-    """A provider of one model. ``more``: keys of the provider, and tier, family, quality, capabilities of the model."""
+    """A provider of one model. ``more``: keys of the provider (``protocol`` is ``openai`` unless given), and tier,
+    family, quality, capabilities of the model."""
     return {"name": name, "model": model, "family": f"family-{name}", "tier": "cheap", "quality": 0.5, **more}
 
 
@@ -38,8 +49,9 @@ def fleet_toml(vendors: Iterable[Vendor], port: int) -> str:
     lines = []
     for row in vendors:
         keys = [f"{k} = {_toml(row[k])}" for k in _PROVIDER_KEYS if k in row]
-        base = row.get("base_url", f"http://127.0.0.1:{port}/{row['name']}/v1")
-        lines += ["[[provider]]", f'name = "{row["name"]}"', 'protocol = "openai"', f'base_url = "{base}"', *keys]
+        protocol = row.get("protocol", "openai")
+        base = row.get("base_url", f"http://127.0.0.1:{port}/{row['name']}{BASES[protocol]}")
+        lines += ["[[provider]]", f'name = "{row["name"]}"', f'protocol = "{protocol}"', f'base_url = "{base}"', *keys]
         lines += ["[[provider.model]]", f'id = "{row["model"]}"', f'tier = "{row["tier"]}"']
         lines += [f'family = "{row["family"]}"', f"quality = {row['quality']}", "context_window = 32000"]
         lines += [f"max_output = {row.get('max_output', 4000)}", "input_price = 1", "output_price = 2"]

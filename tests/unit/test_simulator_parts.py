@@ -18,9 +18,11 @@ from app.simulator.ask import Ask, BadRequest, compose
 from app.simulator.books import CLIENT_GONE, UNREADABLE, Books, key_mark
 from app.simulator.finder import Finder
 from app.simulator.fleet import Price
+from app.simulator.heading import Target
+from app.simulator.manners import Fault, duration
 from app.simulator.meter import Refusal, Standing
 from app.simulator.openai_chat import read
-from app.simulator.vendors import VENDORS, Fault, duration, vendor_of
+from app.simulator.vendors import VENDORS, vendor_of
 from app.simulator.weather import Weather, WeatherError, lognormal, roll
 
 
@@ -107,7 +109,7 @@ def test_flags_and_keys_in_the_books():
 
 def test_tokens_are_four_characters_and_four_for_each_message():
     body = {"model": "m", "messages": [{"role": "system", "content": "12345"}, {"role": "user", "content": "1234"}]}
-    assert read(json.dumps(body).encode()).prompt_tokens == 3 + 8
+    assert read(json.dumps(body).encode(), Target()).prompt_tokens == 3 + 8
     reply = compose(ask("x"), "", "12345")
     assert (reply.completion_tokens, reply.reasoning_tokens, reply.cut) == (2, 0, False)
     assert compose(ask("x"), "", "").completion_tokens == 1
@@ -134,12 +136,11 @@ def test_max_tokens_holds_and_thoughts_come_first(text: str, thoughts: str, room
         b'{"model": "m", "messages": []}',
         b'{"model": "m", "messages": [{"role": "user"}]}',
         b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 0}',
-        b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": true}',
     ],
 )
 def test_bodies_that_are_not_the_protocol(body: bytes):
     with pytest.raises(BadRequest):
-        read(body)
+        read(body, Target())
 
 
 # Weather
@@ -239,7 +240,7 @@ def test_gold_answers_come_in_styles(style: str, said: str):
 def test_json_is_answered_where_json_is_demanded():
     schema = {"type": "json_schema", "json_schema": {"schema": {"properties": {"intent": {"type": "string"}}}}}
     message = {"role": "user", "content": "question number 3, please?"}
-    demanded = read(json.dumps({"model": "sure", "messages": [message], "response_format": schema}).encode())
+    demanded = read(json.dumps({"model": "sure", "messages": [message], "response_format": schema}).encode(), Target())
     assert gold().text(demanded) == '{"intent": "label_3"}'
 
 
