@@ -36,7 +36,7 @@ from app.core import recipe as recipes
 from app.core.task import Task
 from app.core.values import TaskKind
 from app.embedded import Embedded
-from app.ledger import door, history
+from app.ledger import door, health
 from app.ledger.door import NewJob, Row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,7 +138,7 @@ def throughput(items: int, chunk_size: int) -> dict[str, Any]:
         urls = Embedded.find(home)
         assert urls is not None and urls.database_url is not None
         engine = create_engine(urls.database_url)
-        _await(lambda: len(history.health(engine)) == 3, _READY_S)
+        _await(lambda: len(health.current(engine)) == 3, _READY_S)
         job = NewJob(
             "job-bench", "bench", "throughput", "cheap", str(recipes.parse("majority-vote(full=true)")),
             Task(TaskKind.CLASSIFY, ("OK", "other")), 0, 3600.0, None, None,

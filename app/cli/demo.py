@@ -79,11 +79,11 @@ def _play(stage: Stage, command: str, as_json: bool) -> Progress:
 
 def _wait_seated(engine: Engine, deployments: int, opened: dt.datetime) -> None:
     """Until the health check has looked at every deployment; those it may not ping just now are not waited for long."""
-    from app.ledger import history
+    from app.ledger import health
 
     until = time.monotonic() + _SEATED_S
     while True:
-        looked = [h for h in history.health(engine).values() if h.checked_at >= opened]
+        looked = [h for h in health.current(engine).values() if h.checked_at >= opened]
         if len(looked) >= deployments:
             return
         now = time.monotonic()

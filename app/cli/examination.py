@@ -15,7 +15,7 @@ from app.cli import servers
 from app.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
-    from app.ledger.history import Health
+    from app.ledger.health import Health
     from app.settings import Settings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
@@ -40,7 +40,7 @@ def examine() -> list[Finding]:
 def _database(found: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.ledger import history
+    from app.ledger import health
 
     if found.database_url is None:
         yield Finding("postgres", "missing", "no URL, none running here", "switchyard up, or SWITCHYARD_DATABASE_URL")
@@ -51,7 +51,7 @@ def _database(found: Settings) -> Iterator[Finding]:
                 version = connection.exec_driver_sql("SHOW server_version").scalar_one()
                 migrated = connection.exec_driver_sql("SELECT to_regclass('health') IS NOT NULL").scalar_one()
                 sync = connection.exec_driver_sql("SHOW fsync").scalar_one()
-            health = history.health(engine) if migrated else {}
+            known = health.current(engine) if migrated else {}
     except (SQLAlchemyError, ValueError) as error:
         yield Finding("postgres", "missing", f"does not answer ({type(error).__name__})", "check its URL and server")
         return
@@ -60,10 +60,10 @@ def _database(found: Settings) -> Iterator[Finding]:
         yield Finding("postgres", "warn", "fsync is off", "turn it on: a crash may lose the ledger")
     if not migrated:
         yield Finding("ledger", "wrong", "no tables", "switchyard migrate")
-    elif not health:
+    elif not known:
         yield Finding("health", "warn", "no deployment was ever checked", "start workers and beat (switchyard up)")
     else:
-        yield from _health(found, health)
+        yield from _health(found, known)
 
 
 def _health(found: Settings, health: dict[str, Health]) -> Iterator[Finding]:

@@ -98,7 +98,8 @@ def check(as_json: AsJson = False) -> None:
         found = yard.monitor.check(everyone=True)
         known = len(yard.fleet.current().deployments)
     rows = [
-        {"deployment": c.deployment, "health": c.state, "latency_ms": c.latency_ms, "reason": c.reason} for c in found
+        {"deployment": c.deployment, "health": c.known.state, "latency_ms": c.latency_ms, "reason": c.reason}
+        for c in found
     ]
     if as_json:
         put_json(rows)

@@ -144,7 +144,7 @@ def _first_health_check(settings: Settings, supervisor: Supervisor) -> None:
     """Ring for it and give it a moment: until somebody may be seated there is nothing to dispatch to."""
     from sqlalchemy import NullPool, create_engine
 
-    from app.ledger import history
+    from app.ledger import health
     from tasks import rings
     from tasks.app import connect
 
@@ -155,7 +155,7 @@ def _first_health_check(settings: Settings, supervisor: Supervisor) -> None:
     engine = create_engine(settings.database_url.get_secret_value(), poolclass=NullPool)
     until = time.monotonic() + _FIRST_CHECK_S
     while time.monotonic() < until and not supervisor.stopping:
-        if any(h.state == "healthy" and h.checked_at >= began for h in history.health(engine).values()):
+        if any(h.state == "healthy" and h.checked_at >= began for h in health.current(engine).values()):
             return
         time.sleep(0.1)  # the answer lies in the ledger, and a ledger has to be asked
 

@@ -42,6 +42,8 @@ class Track:
     cost_micro: float = 0.0
     asks: float = math.inf
     """Further asks that its queue may take: nothing floods a queue, however fast it drains."""
+    behind_s: float = 0.0
+    """It is passed by for one that is free no later than so much before it: it is not well."""
     siblings: list[Track] = field(default_factory=list)
     """The other models of the account, where the account's own limits are shared between them."""
 
@@ -211,6 +213,6 @@ def _by_free(tracks: Sequence[Track], calls: float = 0.0) -> Callable[[Track], t
             - COST_WEIGHT * track.cost_micro / dearest
             - LATENCY_WEIGHT * track.latency_ms / slowest
         )
-        return (round(track.free_in_s(calls), 1), -score, track.deployment.name)
+        return (round(track.free_in_s(calls) + track.behind_s, 1), -score, track.deployment.name)
 
     return key

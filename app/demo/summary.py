@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from app.ledger import history, reports, scorecard
-from app.ledger.history import Health
+from app.ledger import health, reports, scorecard
+from app.ledger.health import Health
 from app.ledger.reports import JobStatus
 from app.ledger.scorecard import Score
 
@@ -116,12 +116,12 @@ class Summary:
 def summarise(engine: Engine, job_id: str, weather: Mapping[str, Any], command: str) -> Summary:
     """Read it all out of the ledger. ``command``: how `switchyard` is called from here, on this home."""
     scores = scorecard.scores(engine, job_id)
-    health = history.health(engine)
+    known = health.current(engine)
     status = reports.status(engine, job_id)
     item = scorecard.contested(engine, job_id)
     following = [f"{command} explain {job_id} {item}"] if item else []
     following += [f"{command} replay {job_id}", f"{command} spend --by model"]
-    return Summary(status, scores, _routed(weather["event"], scores, health, status), following)
+    return Summary(status, scores, _routed(weather["event"], scores, known, status), following)
 
 
 def _routed(

@@ -8,19 +8,21 @@
 --                  ring         the last 20 outcomes, oldest first, one character each: 1 ok, 0 failed
 --                  since        ms at which it last closed; outcomes of calls granted before that are old news
 --                  probe, probe_until   reservation id that holds the probe, and the end of its lease
---                  ramp, ramp_ok        slow start: calls allowed in flight, successes at this step
+--                  share, ramp, ramp_ok slow start: percent of the capacity, calls in flight that this allows,
+--                                       successes in a row at this step; missing: no bound of ours
 -- ARGV   1 clock or ''   2 calls that succeeded   3 calls that failed on the server's side
---        4 reservation id or ''   5 ms at which it was granted or ''
+--        4 reservation id or ''   5 ms at which it was granted or ''   6 capacity: calls in flight at full load
 -- Returns the state afterwards: 'closed', 'open' or 'half_open'.
 
 local STREAK, RING, SEEN = 5, 20, 10
 local FIRST_MS, LONGEST_MS = 30000, 300000
-local RAMP_FIRST, RAMP_LAST = 2, 32
+local STEPS, LEAST_OK = {5, 20, 50}, 5
 local IDLE_MS = 86400000
 
 local now, key = clock(), KEYS[1] .. ':state'
 local ok, failed, id, granted = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local names = {'state', 'until', 'backoff', 'streak', 'ring', 'since', 'probe', 'ramp', 'ramp_ok'}
+local capacity = tonumber(ARGV[6])
+local names = {'state', 'until', 'backoff', 'streak', 'ring', 'since', 'probe', 'share', 'ramp', 'ramp_ok'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do b[names[i]] = value or nil end
 
@@ -32,16 +34,19 @@ end
 
 local function open(backoff)
   save({'state', 'open', 'until', int(now + backoff), 'backoff', int(math.min(LONGEST_MS, backoff * 2))},
-    {'probe', 'probe_until', 'ramp', 'ramp_ok'})
+    {'probe', 'probe_until', 'share', 'ramp', 'ramp_ok'})
   return 'open'
 end
+
+-- Calls in flight at a step of the slow start.
+local function allowed(step) return math.max(1, math.floor(capacity * STEPS[step] / 100)) end
 
 if b.state == 'open' then
   if now < tonumber(b['until']) then return 'open' end -- what was under way when it opened tells nothing new
   if id ~= '' and b.probe ~= id then return 'half_open' end
   if failed > 0 then return open(tonumber(b.backoff)) end
   if ok > 0 then
-    save({'state', 'closed', 'streak', 0, 'ring', '', 'since', int(now), 'ramp', RAMP_FIRST, 'ramp_ok', 0},
+    save({'state', 'closed', 'streak', 0, 'ring', '', 'since', int(now), 'share', STEPS[1], 'ramp', int(allowed(1)), 'ramp_ok', 0},
       {'until', 'probe', 'probe_until'})
     return 'closed'
   end
@@ -70,15 +75,20 @@ if not b.ramp then
   save(fields)
   return 'closed'
 end
-local ramp, ramp_ok = tonumber(b.ramp), failed > 0 and 0 or tonumber(b.ramp_ok) + ok
-while ramp_ok >= ramp and ramp <= RAMP_LAST do
-  ramp, ramp_ok = ramp * 2, ramp_ok - ramp
+local step, ramp_ok = 1, tonumber(b.ramp_ok) + ok
+for i, share in ipairs(STEPS) do
+  if share == tonumber(b.share) then step = i end
 end
-if ramp > RAMP_LAST then
-  save(fields, {'ramp', 'ramp_ok', 'backoff'})
+if failed > 0 then step, ramp_ok = math.max(1, step - 1), 0 end
+while step <= #STEPS and ramp_ok >= math.max(LEAST_OK, allowed(step)) do
+  step, ramp_ok = step + 1, ramp_ok - math.max(LEAST_OK, allowed(step))
+end
+if step > #STEPS then
+  save(fields, {'share', 'ramp', 'ramp_ok', 'backoff'})
 else
-  fields[#fields + 1], fields[#fields + 2], fields[#fields + 3], fields[#fields + 4] =
-    'ramp', int(ramp), 'ramp_ok', int(ramp_ok)
+  for _, value in ipairs({'share', STEPS[step], 'ramp', int(allowed(step)), 'ramp_ok', int(ramp_ok)}) do
+    fields[#fields + 1] = value
+  end
   save(fields)
 end
 return 'closed'

@@ -5,8 +5,9 @@
     half open ── probe ok ──► closed, in slow start; ── probe failed ──► open for twice as long, up to 5 minutes
     half open ── the probe's lease ends without a word ──► the next one may probe
 
-Slow start: after the probe at most 2 calls may be in flight; each time as many have succeeded in a row without a
-failure between, twice that: 4, 8, 16, 32, then no bound of ours. Only at the end of it is the doubled time forgotten.
+Slow start: after the probe 5 % of the deployment's capacity may be in flight (one call at least), then 20, then 50,
+then all of it. A step is left when as many calls as it allows, and 5 at least, have succeeded in a row; a failure
+leads back to the step before. Only at the end of it is the doubled time forgotten.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ State = Literal["closed", "open", "half_open"]
 _STATES: dict[str, State] = {"closed": "closed", "open": "open", "half_open": "half_open"}
 _FIRST_BACKOFF_MS = 30_000
 _IDLE_MS = 86_400_000
+_FIRST_SHARE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class BreakerView:
     """Redis ms at which an open breaker lets a probe through; 0 when closed."""
     failures: int
     """Among the last 20 calls."""
+    share: float = 1.0
+    """Of the capacity that may be in flight: 0.05, 0.2 or 0.5 in slow start, 0 where it is not closed."""
 
 
 class Breaker:
@@ -48,15 +52,17 @@ class Breaker:
         self.clock = Clock(client)
         self._record = Lua(client, "breaker", self.clock)
 
-    def record(self, name: str, ok: int, failed: int, *, grant: Grant | None = None) -> State:
+    def record(self, name: str, ok: int, failed: int, *, capacity: int, grant: Grant | None = None) -> State:
         """Takes in ``ok`` calls that succeeded and ``failed`` that the server's side spoilt (5xx, resets, timeouts).
 
+        ``capacity``: calls that it may have in flight at full load, of which slow start allows a share.
         A 429 is neither: it goes to ``Gates.hold``. Pass the grant of the calls: only then is a straggler, granted
         before the breaker closed, told from fresh news, and the probe's outcome from another's. A probe that proved
-        nothing (a 429, a call not made) is reported as ``record(name, 0, 0, grant=grant)``, which lets another try.
+        nothing (a 429, a call not made) is reported as ``record(name, 0, 0, ...)`` with its
+        grant, which lets another try.
         """
         grant_id, at_ms = (grant.id, grant.at_ms) if grant else ("", "")
-        return _STATES[text(self._record([_key(name)], ok, failed, grant_id, at_ms))]
+        return _STATES[text(self._record([_key(name)], ok, failed, grant_id, at_ms, capacity))]
 
     def states(self, names: Sequence[str]) -> dict[str, BreakerView]:
         """All of them in one trip. One that was never heard of is closed."""
@@ -64,7 +70,7 @@ class Breaker:
         with reaching_redis():
             pipe = self._client.pipeline(transaction=False)
             for name in names:
-                pipe.hmget(_key(name) + ":state", ["state", "until", "ring"])
+                pipe.hmget(_key(name) + ":state", ["state", "until", "ring", "share"])
             return {name: _view(reply, now) for name, reply in zip(names, pipe.execute(), strict=True)}
 
     def force_open(self, name: str, for_s: float) -> None:
@@ -74,8 +80,22 @@ class Breaker:
         with reaching_redis():
             pipe = self._client.pipeline(transaction=True)
             pipe.hset(key, mapping={"state": "open", "until": until_ms, "backoff": _FIRST_BACKOFF_MS})
-            pipe.hdel(key, "probe", "probe_until", "ramp", "ramp_ok")
+            pipe.hdel(key, "probe", "probe_until", "share", "ramp", "ramp_ok")
             pipe.pexpire(key, int(for_s * 1000) + _IDLE_MS)
+            pipe.execute()
+
+    def recover(self, name: str) -> None:
+        """Closes it, whatever it was, and begins the slow start: somebody else has seen the deployment recover.
+
+        One call may be in flight until the first of them has come back; then the shares hold.
+        """
+        key, now_ms = _key(name) + ":state", self.clock.now_ms()
+        with reaching_redis():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.hset(key, mapping={"state": "closed", "streak": 0, "ring": "", "since": now_ms})
+            pipe.hset(key, mapping={"share": _FIRST_SHARE, "ramp": 1, "ramp_ok": 0})
+            pipe.hdel(key, "until", "probe", "probe_until")
+            pipe.pexpire(key, _IDLE_MS)
             pipe.execute()
 
     def reset(self, name: str) -> None:
@@ -89,8 +109,8 @@ def _key(name: str) -> str:
 
 
 def _view(reply: list[bytes | str | None], now_ms: int) -> BreakerView:
-    state, until, ring = ("" if field is None else text(field) for field in reply)
+    state, until, ring, share = ("" if field is None else text(field) for field in reply)
     failures = ring.count("0")
     if state != "open":
-        return BreakerView("closed", 0, failures)
-    return BreakerView("open" if now_ms < int(until) else "half_open", int(until), failures)
+        return BreakerView("closed", 0, failures, int(share) / 100 if share else 1.0)
+    return BreakerView("open" if now_ms < int(until) else "half_open", int(until), failures, 0.0)

@@ -13,6 +13,9 @@ import redis
 
 from app.gates.scripts import Clock, Lua, reaching_redis, stem
 
+IDLE_S = 300
+"""After so long without a call a server may have unloaded the model: Ollama's ``keep_alive`` is five minutes unless
+told otherwise (its FAQ), and serverless vendors scale to zero after a few minutes, too."""
 _FIELDS = ["calls", "latency_ms", "tokens", "input", "guessed", "high"]
 
 
@@ -56,6 +59,14 @@ class Pulses:
             [stem(f"pulse:{name}")],
             *(kind, calls, latency_ms_sum, tokens_sum, input_tokens_sum, guessed_input_sum, output_tokens_max),
         )
+
+    def wakes(self, name: str) -> bool:
+        """A call is about to be made: is it the first after ``IDLE_S`` without any? True for one asker only.
+
+        Warning: where Redis has lost its data everybody is thought idle, once.
+        """
+        with reaching_redis():
+            return self._client.set(stem(f"pulse:{name}") + ":awake", 1, ex=IDLE_S, get=True) is None
 
     def estimates(self, names: Sequence[str], kind: str) -> dict[str, Pulse]:
         """What to expect of a call of this kind, in one trip. A kind not seen yet is told from all kinds together."""

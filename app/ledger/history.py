@@ -1,10 +1,8 @@
-"""What the ledger knows of the recent past: so that a Redis that came back empty does not open its gates from zero,
-and so that a deployment whose live traffic has just proved it needs no ping."""
+"""What the ledger knows of the recent past: so that a Redis that came back empty does not open its gates from zero."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -56,70 +54,3 @@ def spent_micro(engine: Engine, job_id: str) -> int:
                 (job_id,),
             ).scalar_one()
         )
-
-
-def proved(engine: Engine, within_s: float) -> dict[str, int]:
-    """Deployments that have answered within so many seconds → their mean latency in milliseconds."""
-    with engine.begin() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT deployment, avg(latency_ms)::integer FROM attempts WHERE state = 'answered' "
-            "AND closed_at >= clock_timestamp() - %s * interval '1 second' "
-            "AND started_at >= clock_timestamp() - (%s + 600) * interval '1 second' GROUP BY deployment",
-            (within_s, within_s),
-        )
-        return {row[0]: row[1] for row in rows}
-
-
-def pings_today(engine: Engine) -> dict[str, int]:
-    """Deployment → pings since midnight UTC."""
-    with engine.begin() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT deployment, count(*) FROM attempts WHERE purpose = 'ping' "
-            "AND started_at >= date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' "
-            "GROUP BY deployment"
-        )
-        return {row[0]: row[1] for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Checkup:
-    """What a health check found. ``proof``: live traffic proved it, no ping was made."""
-
-    deployment: str
-    state: str
-    reason: str | None = None
-    latency_ms: int | None = None
-
-
-def write_health(engine: Engine, checkups: Sequence[Checkup]) -> list[tuple[str, str | None, str, str | None]]:
-    """Write the states down; returns what changed: (deployment, state before, state now, reason)."""
-    changed = []
-    with engine.begin() as connection:
-        rows = connection.exec_driver_sql("SELECT deployment, state FROM health FOR UPDATE").all()
-        before = {row[0]: row[1] for row in rows}
-        for c in checkups:
-            if before.get(c.deployment) != c.state:
-                changed.append((c.deployment, before.get(c.deployment), c.state, c.reason))
-            connection.exec_driver_sql(
-                "INSERT INTO health (deployment, state, reason, latency_ms) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (deployment) DO UPDATE SET reason = excluded.reason, checked_at = clock_timestamp(),"
-                " latency_ms = coalesce(excluded.latency_ms, health.latency_ms), state = excluded.state,"
-                " since = CASE WHEN health.state = excluded.state THEN health.since ELSE clock_timestamp() END",
-                (c.deployment, c.state, c.reason, c.latency_ms),
-            )
-    return changed
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    state: str
-    reason: str | None
-    latency_ms: int | None
-    since: dt.datetime
-    checked_at: dt.datetime
-
-
-def health(engine: Engine) -> dict[str, Health]:
-    with engine.begin() as connection:
-        rows = connection.exec_driver_sql("SELECT deployment, state, reason, latency_ms, since, checked_at FROM health")
-        return {row[0]: Health(*row[1:]) for row in rows}

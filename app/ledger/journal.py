@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from app.core.plan import Plan
 from app.core.task import Task
 from app.core.trimming import Turns
-from app.core.values import Deployment, FailureKind, Tier, Usage
+from app.core.values import FailureKind, Tier, Usage
 from app.ledger.states import AttemptState
 
 
@@ -249,24 +249,6 @@ def open_attempts(
             ),
         ).all()
     return {item_id: attempt_id for attempt_id, item_id in rows}
-
-
-def open_ping(engine: Engine, deployment: Deployment, reserved_tokens: int) -> int:
-    """A ping is an attempt like any other, of no job."""
-    with engine.begin() as connection:
-        return int(
-            connection.exec_driver_sql(
-                "INSERT INTO attempts (purpose, provider, deployment, input_price_micro, output_price_micro,"
-                " reserved_tokens) VALUES ('ping', %s, %s, %s, %s, %s) RETURNING id",
-                (
-                    deployment.provider,
-                    deployment.name,
-                    deployment.price.input_micro,
-                    deployment.price.output_micro,
-                    reserved_tokens,
-                ),
-            ).scalar_one()
-        )
 
 
 def ping_parameters(closing: Closing) -> dict[str, Any]:

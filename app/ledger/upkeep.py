@@ -78,20 +78,21 @@ SELECT id, job_id, 'undecided', 0, 0, 0, 0, 0, '{}', 'overdue', '[]' FROM late
 
 _STALE_PINGS = """
 UPDATE attempts SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
-WHERE state = 'open' AND item_id IS NULL AND started_at < clock_timestamp() - interval '10 minutes'
+WHERE state = 'open' AND item_id IS NULL AND started_at < clock_timestamp() - %s * interval '1 second'
 """
 
 
-def sweep(engine: Engine, ring_patience_s: float, *, every_bell: bool = False) -> Swept:
+def sweep(engine: Engine, ring_patience_s: float, *, ping_patience_s: float, every_bell: bool = False) -> Swept:
     """Find everything that stands still and say which bells to ring.
 
+    ``ping_patience_s``: a ping that is open for longer has nobody who would close it.
     ``every_bell``: the queues are known to be lost, so that no bell is waited for.
     """
     with engine.begin() as connection:
         lapsed = list(connection.exec_driver_sql(_LAPSED).scalars())
         ambiguous = connection.exec_driver_sql(_EXPIRE, (lapsed,)).scalar_one() if lapsed else 0
         connection.exec_driver_sql(_OVERDUE)
-        connection.exec_driver_sql(_STALE_PINGS)
+        connection.exec_driver_sql(_STALE_PINGS, (ping_patience_s,))
     with engine.begin() as connection:
         rung = tuple(RungAsk(*row) for row in connection.exec_driver_sql(_RING_AGAIN, (ring_patience_s, every_bell)))
         chunks = tuple(connection.exec_driver_sql(_RESTLESS).scalars())

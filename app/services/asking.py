@@ -30,7 +30,7 @@ from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
-from app.services.calls import Caller
+from app.services.calls import Caller, marked_cold
 from app.services.dispatching import wanted
 from app.services.feedback import Feedback, Flown
 from app.services.questions import Question, TooLong, Wording
@@ -59,6 +59,7 @@ _MOST_TAKES = 10
 class Flight:
     question: Question
     grant: Grant
+    cold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,7 @@ class Errand:
                 question.number += 1
             self._feedback.give_back(grant, due)
             raise
+        cold = self._feedback.wakes()
         outgoing = []
         taken = []
         for question in due:
@@ -318,7 +320,7 @@ class Errand:
                     question.item.id, None, FailureKind.AMBIGUOUS, question.used, "another worker has made this call"
                 )
                 continue
-            self._flying[attempt_id] = Flight(question, grant)
+            self._flying[attempt_id] = Flight(question, grant, cold)
             timeout_s = self._deployment.timeout_s
             outgoing.append(
                 self._caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
@@ -353,8 +355,9 @@ class Errand:
         for attempt_id, said in heard:
             flight = self._flying.pop(attempt_id)
             question = flight.question
-            together = flown.setdefault(flight.grant.id, Flown(flight.grant))
+            together = flown.setdefault(flight.grant.id, Flown(flight.grant, flight.cold))
             closing = self._caller.closing(attempt_id, said)
+            closing = marked_cold(closing) if flight.cold else closing
             self._record.close(closing)
             if isinstance(said.result, Unsent):
                 question.number += 1

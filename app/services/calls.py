@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -20,6 +21,8 @@ from app.wire import Hear, Heard, Outgoing, Unsent
 
 log = structlog.get_logger(__name__)
 
+COLD_START = "cold_start"
+"""Flag of the calls that a deployment got first after it had been idle: their latency is that of waking up."""
 EMPTY = "empty answer"
 EMPTY_CUT = "empty answer: cut at the token limit"
 
@@ -108,6 +111,11 @@ class Caller:
             text=result.text if isinstance(result, Answer) else result.message,
             flags=(*(result.flags if isinstance(result, Answer) else ()), *heard.flags),
         )
+
+
+def marked_cold(closing: Closing) -> Closing:
+    """An attempt that may have had to wait for the model to be loaded."""
+    return closing if closing.state is AttemptState.UNSENT else replace(closing, flags=(*closing.flags, COLD_START))
 
 
 def spoken(hear: Hear) -> Hear:

@@ -11,19 +11,22 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import ServiceMissing
+from app.core.health import Sign
 from app.core.matrix import Mark, Step
-from app.core.values import Answer, Deployment, Failure, FailureKind, Limits
+from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Limits
 from app.gates.breaker import Breaker
 from app.gates.day import day_of
 from app.gates.limits import Gates, Grant
 from app.gates.pulse import Pulses
-from app.ledger import history
+from app.ledger.health import Finding
+from app.services import standing
 from app.services.questions import Question
+from app.services.warming import capacity
 from app.wire import Heard
 
 log = structlog.get_logger(__name__)
 
-_SERVER_SIDE = frozenset({FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.OVERLOADED})
+_SERVER_SIDE = frozenset({FailureKind.SERVER_ERROR, FailureKind.OVERLOADED, FailureKind.MALFORMED})
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Flown:
     """The calls of one grant that came back together, for one correction at the gate."""
 
     grant: Grant
+    cold: bool = False
+    """It was the first after a long pause: see ``Pulses.wakes``."""
     unsent: list[Question] = field(default_factory=list)
     ended: list[tuple[Question, Heard, int]] = field(default_factory=list)
     """(question, what was heard, its cost in micro-dollars)"""
@@ -52,6 +57,13 @@ class Feedback:
     zone: str
     """IANA zone of the provider's daily reset."""
 
+    def wakes(self) -> bool:
+        """Is the call that is about to leave the first after a long pause?"""
+        try:
+            return self.pulses.wakes(self.deployment.name)
+        except ServiceMissing:
+            return False
+
     def give_back(self, grant: Grant, questions: list[Question]) -> None:
         """These calls were never made."""
         if questions:
@@ -71,7 +83,8 @@ class Feedback:
             self.give_back(flight.grant, flight.unsent)
             if flight.ended:
                 self._quietly(self._true_up, flight)
-            answered += [(q, heard) for q, heard, _ in flight.ended if isinstance(heard.result, Answer)]
+            if not flight.cold:
+                answered += [(q, heard) for q, heard, _ in flight.ended if isinstance(heard.result, Answer)]
         if answered:
             self._quietly(self._observe, answered)
 
@@ -97,16 +110,8 @@ class Feedback:
                 self._quietly(self._put_out, failure)
 
     def _put_out(self, failure: Failure) -> None:
-        checkup = history.Checkup(self.deployment.name, "out", f"{failure.kind}: {failure.message}")
-        for name, before, now, _ in history.write_health(self.engine, [checkup]):
-            log.error(
-                "deployment out",
-                action="health.out",
-                deployment=name,
-                before=before,
-                now=now,
-                kind=failure.kind.value,
-            )
+        finding = Finding(self.deployment.name, Sign.REFUSED, f"{failure.kind.value}: {failure.message}")
+        standing.note(self.engine, self.breaker, [finding])
 
     def _true_up(self, flight: Flown) -> None:
         money = flight.grant.money is not None
@@ -121,8 +126,8 @@ class Feedback:
         )
         results = [heard.result for _, heard, _ in flight.ended]
         ok = sum(1 for result in results if isinstance(result, Answer))
-        failed = sum(1 for result in results if isinstance(result, Failure) and result.kind in _SERVER_SIDE)
-        self.breaker.record(self.deployment.name, ok, failed, grant=flight.grant)
+        failed = sum(1 for result in results if isinstance(result, Failure) and _spoilt(result, cold=flight.cold))
+        self.breaker.record(self.deployment.name, ok, failed, capacity=capacity(self.deployment), grant=flight.grant)
 
     def _observe(self, answered: list[tuple[Question, Heard]]) -> None:
         usages = [heard.result.usage for _, heard in answered if isinstance(heard.result, Answer)]
@@ -143,3 +148,10 @@ class Feedback:
             act(*args, **kwargs)
         except (ServiceMissing, DBAPIError) as error:
             log.warning("a service is away; its counts lag", action="ask.lag", error=type(error).__name__)
+
+
+def _spoilt(failure: Failure, *, cold: bool) -> bool:
+    """Did the server's side spoil this call? Not by loading a model once, nor where our own token limit cut it off."""
+    if failure.kind is FailureKind.TIMEOUT:
+        return not cold
+    return failure.kind in _SERVER_SIDE and failure.finish is not Finish.LENGTH

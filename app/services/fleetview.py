@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from app.core import pricing
+from app.core.health import State
 from app.core.seating import Track
 from app.core.values import Deployment, Limits, Usage
 from app.gates.breaker import Breaker, BreakerView
 from app.gates.limits import Gates, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
-from app.ledger import history
+from app.ledger.health import Health, current
 from app.registry.fleet import Fleet, FleetFile
-from app.services.warming import UNNAMED_CONCURRENCY, scopes_of
+from app.services.warming import UNNAMED_CONCURRENCY, capacity, scopes_of
 
 _UNKNOWN_LATENCY_MS = 1_000.0
 _UNKNOWN_TOKENS = 200.0
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 40
 _PROBING_PACE = 0.1
+DEGRADED_BEHIND_S = 10.0
+"""A degraded deployment is passed by while a healthy one is free within so many seconds more: half of the horizon."""
 BURST = 0.1
 """Share of a minute's quota that may leave within one second, see ``Gates``."""
 
@@ -32,15 +35,20 @@ class Seen:
     """One deployment with everything that is known of it."""
 
     deployment: Deployment
-    health: history.Health | None
+    health: Health | None
     breaker: BreakerView
     pulse: Pulse
     usage: tuple[ScopeUsage, ...]
 
     @property
     def usable(self) -> bool:
-        """May it be seated? Only the healthy; an open breaker is out, a half-open one wants its probe."""
-        return self.health is not None and self.health.state == "healthy" and self.breaker.state != "open"
+        """May it be seated? The healthy and the degraded; an open breaker is out, a half-open one wants its probe."""
+        return self.health is not None and self.health.state.usable and self.breaker.state != "open"
+
+    @property
+    def behind_s(self) -> float:
+        """How much longer a healthy one's queue may be before this one is preferred."""
+        return DEGRADED_BEHIND_S if self.health is not None and self.health.state is State.DEGRADED else 0.0
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class FleetView:
         fleet = self.fleet.current()
         deployments = fleet.deployments
         names = [d.name for d in deployments]
-        health = history.health(self.engine)
+        health = current(self.engine)
         breakers = self.breaker.states(names)
         pulses = self.pulses.estimates(names, kind)
         scopes = {s.name: s for d in deployments for s in scopes_of(fleet, d)}
@@ -89,6 +97,7 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     asks = queued.get(deployment.name, (0, 0))[1]
     pace = min(_pace(limits, tokens) for limits in (deployment.provider_limits, deployment.limits))
     speed = min(_speed(limits, latency_ms) for limits in (deployment.provider_limits, deployment.limits))
+    speed = min(speed, _slow_start(seen, latency_ms))
     room = _room(seen.usage, tokens)
     if seen.breaker.state == "half_open":
         pace, room = min(pace, _PROBING_PACE), 0.0  # a probe, not a load
@@ -106,6 +115,7 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
         latency_ms=latency_ms,
         cost_micro=pricing.cost_micro(half_half, deployment.price),
         asks=MOST_ASKS - asks,
+        behind_s=seen.behind_s,
     )
 
 
@@ -123,6 +133,12 @@ def _speed(limits: Limits, latency_ms: float) -> float:
     """Calls a second that fit into its concurrency, and that the gate lets leave."""
     answered = (limits.concurrency or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
     return answered if limits.rpm is None else min(answered, max(1.0, limits.rpm * BURST))
+
+
+def _slow_start(seen: Seen, latency_ms: float) -> float:
+    """Calls a second that fit into what its breaker lets be in flight after a recovery."""
+    share = seen.breaker.share
+    return math.inf if share >= 1 else max(1.0, capacity(seen.deployment) * share) * 1000 / max(latency_ms, 1.0)
 
 
 def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -12,23 +12,42 @@ import structlog
 from sqlalchemy import Engine
 
 from app.core import pricing, prompts
+from app.core.health import Sign, State, in_words, points_to
 from app.core.matrix import PUTS_OUT
-from app.core.values import Answer, Deployment, FailureKind
+from app.core.values import Answer, Deployment, Failure, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
-from app.ledger import history, journal, upkeep
-from app.ledger.history import Checkup
+from app.ledger import health, journal
+from app.ledger.health import Finding, Health, Lately, Noted
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
-from app.services.calls import Caller
-from app.services.warming import Warmer, scopes_of
+from app.services import standing
+from app.services.calls import Caller, marked_cold
+from app.services.warming import Warmer, capacity, scopes_of
 from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)
 
 _PING_SHARE_OF_DAY = 0.02
-_PING_TIMEOUT_S = 20.0
+PING_TIMEOUT_S = 20.0
+LOST_AFTER_S = 5.0
+"""Beyond a ping's timeout: by then whoever made it has closed it, or is gone."""
+_MOST_PINGS = 3
+"""In one look: one may wake the model, one tells, one confirms."""
+
+
+@dataclass(slots=True)
+class Ping:
+    """One on its way. ``number`` counts from 1 within a look."""
+
+    deployment: Deployment
+    caller: Caller
+    grant: Grant
+    cold: bool
+    until: float
+    """By the monotonic clock: nothing is waited for beyond."""
+    number: int
 
 
 @dataclass(slots=True)
@@ -43,89 +62,145 @@ class Monitor:
     every_s: float
     margin_s: float
 
-    def check(self, *, everyone: bool = False) -> list[Checkup]:
+    def check(self, *, everyone: bool = False) -> list[Noted]:
         """Look at each deployment once and write down what was found. ``everyone``: ping also the proven ones.
 
-        Pings are calls like any other: reserved at the gates, written in the ledger, and never more than 2 % of a
-        day's quota. One that the gates would hold up is not made; the deployment keeps the state it had.
+        Live traffic since the last look is judged first. Pinged are those that are down or out and those of which
+        nothing was heard; where a ping points to another state a second one confirms it. Pings are calls like any
+        other: reserved at the gates, written in the ledger, one of a deployment at a time whoever looks, and but for
+        the confirming ones never more than 2 % of a day's quota. One that the gates would hold up is not made; the
+        deployment keeps the state it had.
         """
         fleet = self.fleet.current()
-        known = history.health(self.engine)
-        proved = {} if everyone else history.proved(self.engine, self.every_s)
-        out = {name for name, health in known.items() if health.state == "out"}
-        pings = history.pings_today(self.engine)
-        checkups: list[Checkup] = []
+        deployments = {d.name: d for d in fleet.deployments}
+        known = health.current(self.engine)
+        lately = health.lately(self.engine, deployments, self.every_s, unseen=True)
+        pings = health.pings_today(self.engine)
+        live: list[Finding] = []
         silent: list[Deployment] = []
-        for deployment in fleet.deployments:
-            if deployment.name in proved and deployment.name not in out:
-                checkups.append(Checkup(deployment.name, "healthy", latency_ms=proved[deployment.name]))
-            elif _may_ping(deployment, pings.get(deployment.name, 0)):
+        for name, deployment in deployments.items():
+            if not everyone and (found := _passive(name, known.get(name), lately.get(name))):
+                live.append(found)
+            elif _may_ping(deployment, pings.get(name, 0)):
                 silent.append(deployment)
-        self._write(checkups)
-        for checkup in self._ping_all(fleet, silent):
-            self._write([checkup])  # one by one: a provider that hangs holds up nobody else's seat
-            checkups.append(checkup)
-        return checkups
+        noted = self._note(live)
+        for finding in self._ping_all(fleet, silent, known):
+            noted += finding  # written one by one: a provider that hangs holds up nobody else's seat
+        return noted
 
-    def _write(self, checkups: Sequence[Checkup]) -> None:
-        changes = history.write_health(self.engine, checkups)
-        if any(now == "healthy" for _, _, now, _ in changes):
-            upkeep.wake_parked(self.engine)
-        for name, before, now, reason in changes:
-            level = log.info if now == "healthy" else log.error
-            level("health changed", action="health.change", deployment=name, before=before, now=now, reason=reason)
+    def _note(self, findings: Sequence[Finding]) -> list[Noted]:
+        return standing.note(self.engine, self.breaker, findings)
 
-    def _ping_all(self, fleet: Fleet, deployments: Sequence[Deployment]) -> Iterator[Checkup]:
+    def _ping_all(
+        self, fleet: Fleet, deployments: Sequence[Deployment], known: Mapping[str, Health]
+    ) -> Iterator[list[Noted]]:
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
-        flying: dict[int, tuple[Deployment, Caller, Grant]] = {}
+        flying: dict[int, Ping] = {}
         for deployment in deployments:
             row = fleet.provider(deployment.provider)
             if without := missing([row]):
-                yield Checkup(deployment.name, "out", f"no key: {without[row.name]}")
-                continue
-            request = prompts.ping(deployment)
-            tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
-            asked_at = time.monotonic()
-            grant = self.gates.reserve(scopes_of(fleet, deployment), 1, tokens, lease_s=_PING_TIMEOUT_S + self.margin_s)
-            if isinstance(grant, Denied):
-                log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
-                continue
-            attempt_id = journal.open_ping(self.engine, deployment, tokens)
-            caller = Caller(row, deployment)
-            flying[attempt_id] = (deployment, caller, grant)
-            timeout_s = min(deployment.timeout_s, _PING_TIMEOUT_S)
-            not_after = asked_at + self.margin_s / 2
-            self.wire.start([caller.outgoing(attempt_id, request, not_after=not_after, timeout_s=timeout_s)], inbox)
-        until = time.monotonic() + _PING_TIMEOUT_S + 5
+                yield self._note([Finding(deployment.name, Sign.REFUSED, f"no key: {without[row.name]}")])
+            else:
+                flying |= self._send(fleet, deployment, inbox, number=1)
         while flying:
             try:
-                attempt_id, heard = inbox.get(timeout=max(0.0, until - time.monotonic()))
+                left_s = max(ping.until for ping in flying.values()) - time.monotonic()
+                attempt_id, heard = inbox.get(timeout=max(0.0, left_s))
             except Empty:
                 break
-            checkup = self._take_in(*flying.pop(attempt_id), attempt_id, heard)
-            if checkup is not None:
-                yield checkup
+            ping = flying.pop(attempt_id)
+            finding = self._take_in(ping, attempt_id, heard)
+            noted = self._note([finding]) if finding is not None else []
+            if ping.number < _MOST_PINGS and _wants_another(ping, heard, noted):
+                flying |= self._send(fleet, ping.deployment, inbox, number=ping.number + 1)
+            yield noted
 
-    def _take_in(
-        self, deployment: Deployment, caller: Caller, grant: Grant, attempt_id: int, heard: Heard
-    ) -> Checkup | None:
-        result, name = heard.result, deployment.name
-        journal.close(self.engine, journal.ping_parameters(caller.closing(attempt_id, heard)))
+    def _send(self, fleet: Fleet, deployment: Deployment, inbox: SimpleQueue[Any], *, number: int) -> dict[int, Ping]:
+        """Let one ping fly, if the gates allow it and none of this deployment is under way."""
+        request = prompts.ping(deployment)
+        tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
+        asked_at = time.monotonic()
+        lease_s = deployment.timeout_s + self.margin_s
+        grant = self.gates.reserve(scopes_of(fleet, deployment), 1, tokens, lease_s=lease_s)
+        if isinstance(grant, Denied):
+            log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
+            return {}
+        cold = self.pulses.wakes(deployment.name)
+        timeout_s = ping_timeout_s(deployment, cold=cold)
+        lost_after_s = timeout_s + LOST_AFTER_S
+        attempt_id = health.open_ping(self.engine, deployment, tokens, lost_after_s=lost_after_s)
+        if attempt_id is None:
+            self.gates.give_back(grant, calls=1, tokens=tokens)
+            return {}
+        caller = Caller(fleet.provider(deployment.provider), deployment)
+        not_after = asked_at + self.margin_s / 2
+        self.wire.start([caller.outgoing(attempt_id, request, not_after=not_after, timeout_s=timeout_s)], inbox)
+        return {attempt_id: Ping(deployment, caller, grant, cold, asked_at + lost_after_s, number)}
+
+    def _take_in(self, ping: Ping, attempt_id: int, heard: Heard) -> Finding | None:
+        """Close a ping. None: it says nothing of health."""
+        result, name, grant = heard.result, ping.deployment.name, ping.grant
+        closing = ping.caller.closing(attempt_id, heard)
+        journal.close(self.engine, journal.ping_parameters(marked_cold(closing) if ping.cold else closing))
         if isinstance(result, Unsent):
             self.gates.give_back(grant, calls=1, tokens=grant.tokens)
             return None
         self.gates.true_up(grant, calls=1, reserved_tokens=grant.tokens, actual_tokens=result.usage.total)
         if isinstance(result, Answer):
-            self.breaker.record(name, 1, 0)
-            self.pulses.observe(name, "ping", calls=1, latency_ms_sum=heard.latency_ms, tokens_sum=result.usage.total)
-            if "OK" in result.text.upper():
-                return Checkup(name, "healthy", latency_ms=heard.latency_ms)
-            return Checkup(name, "down", f"did not answer OK but {result.text[:60]!r}", heard.latency_ms)
+            return self._answered(ping, result, heard.latency_ms)
+        said = f"{result.kind.value}: {result.message}"
         if result.kind in (FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED):
             self.gates.hold(f"deployment:{name}", result.retry_after_s or 60.0)
-            return Checkup(name, "healthy", f"{result.kind.value}: {result.message}")  # alive, only busy
-        return Checkup(name, "out" if result.kind in PUTS_OUT else "down", f"{result.kind.value}: {result.message}")
+            return Finding(name, Sign.BUSY, said)
+        if ping.cold and result.kind is FailureKind.TIMEOUT:
+            return None
+        return Finding(name, Sign.REFUSED if result.kind in PUTS_OUT else Sign.FAILED, said)
+
+    def _answered(self, ping: Ping, answer: Answer, latency_ms: int) -> Finding:
+        name = ping.deployment.name
+        self.breaker.record(name, 1, 0, capacity=capacity(ping.deployment))
+        if ping.cold:
+            usual_ms = None
+        else:
+            usual_ms = latency_ms
+            self.pulses.observe(name, "ping", calls=1, latency_ms_sum=latency_ms, tokens_sum=answer.usage.total)
+        if "OK" in answer.text.upper():
+            return Finding(name, Sign.ANSWERED, latency_ms=usual_ms)
+        return Finding(name, Sign.FAILED, f"did not answer OK but {answer.text[:60]!r}", usual_ms)
+
+
+def ping_timeout_s(deployment: Deployment, *, cold: bool) -> float:
+    """A ping is short, and so is our patience; but a local server that loads its model takes as long as any call.
+
+    Ollama, for one, stops loading when the client leaves: impatience would keep it out for ever.
+    """
+    return deployment.timeout_s if cold and deployment.local else min(deployment.timeout_s, PING_TIMEOUT_S)
+
+
+def longest_ping_s(deployments: Iterable[Deployment]) -> float:
+    """No ping of these is open for longer, unless its process is gone."""
+    return max((ping_timeout_s(d, cold=True) for d in deployments), default=PING_TIMEOUT_S) + LOST_AFTER_S
+
+
+def _passive(name: str, known: Health | None, lately: Lately | None) -> Finding | None:
+    """What live traffic says of it; None: it must be pinged."""
+    if lately is None or (known is not None and not known.state.usable):
+        return None
+    state, last_look = (known.state, known.checked_at) if known is not None else (None, None)
+    if points_to(state, lately.traffic) is not None:
+        return Finding(name, lately.traffic, in_words(lately.traffic), lately.latency_ms, last_look)
+    if lately.answered and known is not None and known.state is State.HEALTHY and known.leaning is None:
+        return Finding(name, None)  # it has answered of late, and that is judged already
+    return None
+
+
+def _wants_another(ping: Ping, heard: Heard, noted: Sequence[Noted]) -> bool:
+    """A second ping, soon: to confirm a change for the worse or out of down and out, or after one woke the model."""
+    if ping.cold and isinstance(heard.result, Failure) and heard.result.kind is FailureKind.TIMEOUT:
+        return True
+    leanings = [(one.known.state, one.known.leaning) for one in noted if one.known.leaning is not None]
+    return any(leaning is State.DOWN or state in (State.DOWN, State.OUT) for state, leaning in leanings)
 
 
 def _may_ping(deployment: Deployment, pings_today: int) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ask, Ballot, Verdict
+from app.core.health import State
 from app.core.plan import Plan, Seat
 from app.core.seating import Track, further_seats
 from app.core.strategies import decide
@@ -121,7 +122,7 @@ class Settler:
         seats = self._bench(chunk, plan, tables, [s for s in everyone if s.usable], seated)
         if _would_ask(plan.extended(seats), tables, stuck):
             return plan.extended(seats)
-        hopeful = [s for s in everyone if s.health is None or s.health.state != "out"]
+        hopeful = [s for s in everyone if s.health is None or s.health.state is not State.OUT]
         seats = self._bench(chunk, plan, tables, hopeful, frozenset())
         return None if _would_ask(plan.extended(seats), tables, stuck) else plan.ended("nobody_left")
 
@@ -131,7 +132,7 @@ class Settler:
     ) -> tuple[Seat, ...]:
         """Seats for those who were not called for this chunk yet, and are not among the ``seated``."""
         called = frozenset(plan.seats[b.seat].deployment for ballots in tables.values() for b in ballots if b.tries)
-        tracks = [Track(s.deployment, pace=1.0) for s in seen]
+        tracks = [Track(s.deployment, pace=1.0, behind_s=s.behind_s) for s in seen]
         return further_seats(tracks, wanted(chunk.tier, plan.recipe, chunk.task), plan, called | seated)
 
 

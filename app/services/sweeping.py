@@ -13,6 +13,7 @@ from app.ledger import journal, settling, upkeep
 from app.ledger.upkeep import Swept
 from app.services.asking import Asker
 from app.services.dispatching import RING_PATIENCE_S
+from app.services.health import longest_ping_s
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,12 @@ class Sweeper:
         Returns what was found, the chunks to settle and the jobs that turned out to be done.
         """
         chunks = self.drain()
-        swept = upkeep.sweep(self.engine, RING_PATIENCE_S, every_bell=self.memory.is_new())
+        swept = upkeep.sweep(
+            self.engine,
+            RING_PATIENCE_S,
+            ping_patience_s=longest_ping_s(self.asker.fleet.current().deployments),
+            every_bell=self.memory.is_new(),
+        )
         done = [job_id for job_id in swept.jobs if settling.finish_job(self.engine, job_id)]
         if swept.ambiguous:
             log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)

@@ -20,6 +20,12 @@ UNNAMED_CONCURRENCY = 64
 """Calls at once for a provider that names no limit of its own: nobody is to be flooded."""
 
 
+def capacity(deployment: Deployment) -> int:
+    """Calls that it may have in flight at full load: the least concurrency that is named, else our own bound."""
+    named = (deployment.limits.concurrency, deployment.provider_limits.concurrency)
+    return min((limit for limit in named if limit is not None), default=UNNAMED_CONCURRENCY)
+
+
 def scopes_of(fleet: Fleet, deployment: Deployment) -> tuple[Scope, ...]:
     """The scopes a call to this deployment counts in: its own, and its provider's."""
     zone = fleet.provider(deployment.provider).quota_reset

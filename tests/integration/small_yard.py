@@ -11,9 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.gates.limits import Known
-from app.ledger import history
 from app.ledger.door import Row
-from app.ledger.history import Checkup
 from app.ledger.settling import RungAsk
 from app.registry.fleet import FleetFile
 from app.services.settling import Settled
@@ -149,7 +147,14 @@ class SmallYard:
         self.mark("healthy", *names)
 
     def mark(self, state: str, *names: str) -> None:
-        history.write_health(self.engine, [Checkup(name, state, latency_ms=20) for name in names])
+        """As the ledger holds it after a change; nothing else takes note."""
+        for name in names:
+            self.change(
+                "INSERT INTO health (deployment, state, latency_ms) VALUES (%s, %s, 20) ON CONFLICT (deployment)"
+                " DO UPDATE SET state = excluded.state, leaning = NULL, streak = 0, since = clock_timestamp()",
+                *(name, state),
+            )
+            self.change("INSERT INTO health_history (deployment, state) VALUES (%s, %s)", name, state)
 
     def weather(self, *events: dict[str, Any], **answers: Any) -> None:
         """Replace the weather; ``answers`` (kind and its keys) too where any are given."""

@@ -657,7 +657,7 @@ def test_idle_keys_vanish_by_themselves(gates: Gates, redis_client: redis.Redis)
     scope = open_scope(gates)
     gates.warm_money("j", 0)
     gates.reserve([scope], 1, 1, money=Money("j", 10, 1), lease_s=60, breaker="groq/x")
-    Breaker(redis_client).record("groq/x", 0, 1)
+    Breaker(redis_client).record("groq/x", 0, 1, capacity=64)
     Pulses(redis_client).observe("groq/x", "classify", calls=1, latency_ms_sum=1, tokens_sum=1)
     eternal = [key for key in redis_client.keys("*") if redis_client.pttl(key) < 0]
     assert eternal == [f"gate:{{{scope.name}}}:warm".encode()]
@@ -683,29 +683,29 @@ def state(breaker: Breaker) -> str:
 
 
 def test_five_in_a_row_open_it_and_half_of_the_last_twenty_too(breaker: Breaker) -> None:
-    assert breaker.record("a", 0, 4) == "closed"
-    assert breaker.record("a", 1, 0) == "closed"
-    assert breaker.record("a", 0, 4) == "closed"  # 8 of 9: too few seen to go by the half
-    assert breaker.record("a", 0, 1) == "open"
-    assert breaker.record("b", 20, 0) == "closed"
+    assert breaker.record("a", 0, 4, capacity=64) == "closed"
+    assert breaker.record("a", 1, 0, capacity=64) == "closed"
+    assert breaker.record("a", 0, 4, capacity=64) == "closed"  # 8 of 9: too few seen to go by the half
+    assert breaker.record("a", 0, 1, capacity=64) == "open"
+    assert breaker.record("b", 20, 0, capacity=64) == "closed"
     for _ in range(2):
-        assert breaker.record("b", 1, 4) == "closed"
-    assert breaker.record("b", 0, 1) == "closed"  # 9 of 20
-    assert breaker.record("b", 0, 1) == "open"
-    assert breaker.record("c", 3, 6) == "closed"
+        assert breaker.record("b", 1, 4, capacity=64) == "closed"
+    assert breaker.record("b", 0, 1, capacity=64) == "closed"  # 9 of 20
+    assert breaker.record("b", 0, 1, capacity=64) == "open"
+    assert breaker.record("c", 3, 6, capacity=64) == "closed"
     views = breaker.states(["a", "b", "c", "never"])
     assert [views[name].failures for name in "abc"] == [9, 10, 6]
     assert views["never"].state == "closed"
-    assert breaker.record("d", 30, 30) == "open"
+    assert breaker.record("d", 30, 30, capacity=64) == "open"
 
 
 def test_the_life_of_a_breaker(gates: Gates, breaker: Breaker) -> None:
     scope = open_scope(gates)
     straggler = through(gates, scope)
     assert isinstance(straggler, Grant)
-    breaker.record("groq/x", 0, 5)
+    breaker.record("groq/x", 0, 5, capacity=64)
     assert through(gates, scope) == Denied("breaker_open", "breaker:groq/x", 30_000, 0)
-    assert breaker.record("groq/x", 3, 0) == "open"
+    assert breaker.record("groq/x", 3, 0, capacity=64) == "open"
     wait(gates, 29_999)
     assert through(gates, scope) == Denied("breaker_open", "breaker:groq/x", 1, 0)
     wait(gates, 1)
@@ -715,39 +715,89 @@ def test_the_life_of_a_breaker(gates: Gates, breaker: Breaker) -> None:
     assert isinstance(probe, Grant)
     assert probe.probe
     assert through(gates, scope) == Denied("breaker_open", "breaker:groq/x", 500, 0)
-    assert breaker.record("groq/x", 1, 0, grant=straggler) == "half_open"
-    assert breaker.record("groq/x", 0, 1, grant=probe) == "open"
+    assert breaker.record("groq/x", 1, 0, capacity=64, grant=straggler) == "half_open"
+    assert breaker.record("groq/x", 0, 1, capacity=64, grant=probe) == "open"
     for seconds in (60, 120, 240, 300, 300):
         wait(gates, seconds * 1000 - 1)
         assert isinstance(through(gates, scope), Denied)
         wait(gates, 1)
         probe = through(gates, scope)
         assert isinstance(probe, Grant)
-        assert breaker.record("groq/x", 0, 1, grant=probe) == "open"
+        assert breaker.record("groq/x", 0, 1, capacity=64, grant=probe) == "open"
     wait(gates, 300_000)
     probe = through(gates, scope)
     assert isinstance(probe, Grant)
-    assert breaker.record("groq/x", 1, 0, grant=probe) == "closed"
-    assert breaker.record("groq/x", 0, 9, grant=straggler) == "closed", "granted before it closed: old news"
+    assert breaker.record("groq/x", 1, 0, capacity=64, grant=probe) == "closed"
+    assert breaker.record("groq/x", 0, 9, capacity=64, grant=straggler) == "closed", (
+        "granted before it closed: old news"
+    )
 
 
-def test_slow_start_doubles_what_may_be_in_flight(gates: Gates, breaker: Breaker) -> None:
+def share(breaker: Breaker) -> float:
+    return breaker.states(["groq/x"])["groq/x"].share
+
+
+def succeed(gates: Gates, breaker: Breaker, scope: Scope, calls: int, capacity: int) -> None:
+    grant = through(gates, scope, calls)
+    assert isinstance(grant, Grant)
+    breaker.record("groq/x", calls, 0, capacity=capacity, grant=grant)
+    gates.true_up(grant, calls=calls, reserved_tokens=0, actual_tokens=0)
+
+
+def recovered(gates: Gates, breaker: Breaker, capacity: int) -> Scope:
+    """A breaker whose probe has just succeeded."""
     scope = open_scope(gates)
-    breaker.record("groq/x", 0, 5)
+    breaker.record("groq/x", 0, 5, capacity=capacity)
     wait(gates, 30_000)
-    probe = through(gates, scope)
-    assert isinstance(probe, Grant)
-    breaker.record("groq/x", 1, 0, grant=probe)
-    gates.true_up(probe, calls=1, reserved_tokens=0, actual_tokens=0)
-    for allowed in (2, 4, 8, 16, 32):
+    assert share(breaker) == 0.0, "a probe, not a share"
+    succeed(gates, breaker, scope, 1, capacity)
+    return scope
+
+
+@pytest.mark.parametrize(
+    ("capacity", "allowed"),
+    [(64, (3, 12, 32)), (100, (5, 20, 50)), (4, (1, 1, 2)), (1, (1, 1, 1))],
+)
+def test_slow_start_allows_a_share_of_the_capacity(
+    gates: Gates, breaker: Breaker, capacity: int, allowed: tuple[int, ...]
+) -> None:
+    scope = recovered(gates, breaker, capacity)
+    for part, calls in zip((0.05, 0.2, 0.5), allowed, strict=True):
+        assert share(breaker) == part
         denied = through(gates, scope, 100)
-        assert denied == Denied("concurrency", "breaker:groq/x slow start", 50, allowed)
-        grant = through(gates, scope, allowed)
-        assert isinstance(grant, Grant)
-        assert isinstance(through(gates, scope), Denied)
-        breaker.record("groq/x", allowed, 0, grant=grant)
-        gates.true_up(grant, calls=allowed, reserved_tokens=0, actual_tokens=0)
+        assert denied == Denied("concurrency", "breaker:groq/x slow start", 50, calls)
+        left = max(5, calls)
+        while left:
+            batch = min(left, calls)
+            assert share(breaker) == part, "as many in a row as it allows, and five at least"
+            succeed(gates, breaker, scope, batch, capacity)
+            left -= batch
+    assert share(breaker) == 1.0
     assert isinstance(through(gates, scope, 100), Grant)
+
+
+def test_a_failure_in_slow_start_leads_a_step_back(gates: Gates, breaker: Breaker) -> None:
+    scope = recovered(gates, breaker, 100)
+    succeed(gates, breaker, scope, 5, 100)
+    succeed(gates, breaker, scope, 19, 100)
+    assert share(breaker) == 0.2
+    breaker.record("groq/x", 0, 1, capacity=100)
+    assert share(breaker) == 0.05
+    breaker.record("groq/x", 0, 1, capacity=100)
+    assert share(breaker) == 0.05
+    succeed(gates, breaker, scope, 5, 100)
+    succeed(gates, breaker, scope, 19, 100)
+    assert share(breaker) == 0.2, "what succeeded before the failure does not count"
+
+
+def test_who_recovers_by_other_evidence_begins_slowly_too(gates: Gates, breaker: Breaker) -> None:
+    scope = open_scope(gates)
+    breaker.force_open("groq/x", 86_400)
+    breaker.recover("groq/x")
+    assert share(breaker) == 0.05
+    assert through(gates, scope, 9) == Denied("concurrency", "breaker:groq/x slow start", 50, 1)
+    succeed(gates, breaker, scope, 1, 100)
+    assert through(gates, scope, 9) == Denied("concurrency", "breaker:groq/x slow start", 50, 5)
 
 
 def test_a_probe_that_dies_or_is_not_made_lets_another_try(gates: Gates, breaker: Breaker) -> None:
@@ -763,11 +813,11 @@ def test_a_probe_that_dies_or_is_not_made_lets_another_try(gates: Gates, breaker
     second = through(gates, scope)
     assert isinstance(second, Grant)
     assert second.probe
-    assert breaker.record("groq/x", 0, 1, grant=dead) == "half_open", "its place is taken"
+    assert breaker.record("groq/x", 0, 1, capacity=64, grant=dead) == "half_open", "its place is taken"
     gates.give_back(second, calls=1, tokens=0)
     third = through(gates, scope)
     assert isinstance(third, Grant)
-    assert breaker.record("groq/x", 0, 0, grant=third) == "half_open"
+    assert breaker.record("groq/x", 0, 0, capacity=64, grant=third) == "half_open"
     fourth = through(gates, scope)
     assert isinstance(fourth, Grant)
     breaker.reset("groq/x")
