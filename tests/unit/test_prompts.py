@@ -98,6 +98,86 @@ def test_the_ping_is_the_one_agreed() -> None:
     assert prompts.ping(WRITER).messages == (Message("user", "Reply with exactly: OK"),)
 
 
+# Forms
+
+
+def _of(family: str, *words: str) -> Deployment:
+    return Deployment("p", "m", Tier.CHEAP, family, 8_000, 8_000, capabilities=frozenset(words))
+
+
+LABELS = Task(TaskKind.CLASSIFY, labels=("sport", "politics"))
+
+
+@pytest.mark.parametrize("family", ["gemma-3-27b", "gemma-2-9b", "gemma2-9b", "no-name"])
+def test_where_there_is_no_system_role_the_item_follows_the_instructions(family: str) -> None:
+    deployment = _of(family, *(["no-system"] if family == "no-name" else []))
+    (message,) = prompts.ask(LABELS, " the item ", deployment).messages
+    assert message.role == "user"
+    assert message.content.endswith("\n\n the item ")
+    assert "The rest of this message is the item." in message.content
+    assert "next message" not in message.content
+
+
+@pytest.mark.parametrize("family", ["gemma-4-31b", "llama-3.1-8b", "gemma-30b"])
+def test_others_keep_their_system_message(family: str) -> None:
+    assert prompts.ask(LABELS, "x", _of(family)).messages == prompts.ask(LABELS, "x", WRITER).messages
+
+
+def test_claude_gets_the_item_in_tags() -> None:
+    system, item = prompts.ask(LABELS, "the item", _of("claude-haiku-4-5")).messages
+    assert system == prompts.ask(LABELS, "the item", WRITER).messages[0]
+    assert item == Message("user", "<item>\nthe item\n</item>")
+    bare = Task(TaskKind.GENERATE)
+    assert prompts.ask(bare, "x", _of("claude-haiku-4-5")).messages == (Message("user", "x"),)
+
+
+@pytest.mark.parametrize(
+    ("family", "words", "switched"),
+    [
+        ("qwen3-8b", ("reasoning",), True),
+        ("qwen3-235b-a22b", ("reasoning",), True),
+        ("qwen3-32b", (), False),
+        ("qwen3-30b-a3b-instruct-2507", ("reasoning",), False),
+        ("qwen3-coder-30b", ("reasoning",), False),
+        ("qwen3.5-27b", ("reasoning",), False),
+        ("gpt-oss-20b", ("reasoning",), False),
+    ],
+)
+def test_a_model_that_thinks_unless_told_not_to_is_told(family: str, words: tuple[str, ...], switched: bool) -> None:
+    system = prompts.ask(LABELS, "x", _of(family, *words)).messages[0]
+    assert system.content.endswith("/no_think") is switched
+    written = prompts.ask(Task(TaskKind.GENERATE, prompt="Write."), "x", _of(family, *words))
+    assert "/no_think" not in said(written.messages)
+
+
+@given(
+    st.sampled_from([*TASKS, *TEMPLATES]),
+    texts,
+    st.booleans(),
+    st.sampled_from(["gemma-3-27b", "qwen3-8b", "claude-opus-4-7", "llama-3.1-8b"]),
+)
+def test_the_items_text_stands_unchanged_in_every_form(task: Task, text: str, restated: bool, family: str) -> None:
+    request = prompts.ask(task, text, _of(family, "reasoning", "schema"), restated=restated)
+    assert text in said(request.messages)
+    assert all(m.role in ("system", "user") for m in request.messages)
+
+
+def test_classification_asks_a_thinker_for_little_effort() -> None:
+    assert prompts.ask(LABELS, "x", _of("m", "reasoning")).effort == "low"
+    assert prompts.ask(LABELS, "x", _of("m")).effort is None
+    assert prompts.ask(TASKS[2], "x", _of("m", "reasoning")).effort is None
+    assert prompts.ping(_of("m", "reasoning")).effort is None
+
+
+def test_a_schema_goes_along_only_where_it_is_wanted_and_known() -> None:
+    assert prompts.ask(TASKS[2], "x", _of("m", "schema")).schema == TASKS[2].schema
+    assert prompts.ask(TASKS[2], "x", _of("m", "json")).schema is None
+    assert prompts.ask(LABELS, "x", _of("m", "schema")).schema is None
+    assert json.dumps(TASKS[2].schema, ensure_ascii=False) in said(
+        prompts.ask(TASKS[2], "x", _of("m", "schema")).messages
+    ), "the contract stands in the prompt anyway"
+
+
 # Synthesis
 
 answers = st.lists(st.text(max_size=40), min_size=1, max_size=7)
