@@ -152,6 +152,8 @@ def _settings(found: Settings) -> Iterator[Finding]:
         yield Finding("home", "wrong", f"{found.home} cannot be written", "set SWITCHYARD_HOME to a directory of yours")
     elif found.home.exists() and found.home.stat().st_mode & stat.S_IWOTH:
         yield Finding("home", "warn", f"{found.home} can be written by anybody", f"chmod o-w {found.home}")
+    if found.drills:
+        yield Finding("drills", "warn", "allowed: failures may be let loose", "unset SWITCHYARD_DRILLS when done")
     if found.gate_margin_s == 0:
         yield Finding("gates", "warn", "SWITCHYARD_GATE_MARGIN_S is 0", "clocks differ: leave a margin, or expect 429s")
 

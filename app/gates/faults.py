@@ -30,15 +30,15 @@ class Faults:
         body = {"name": drill.name, "target": target, "share": share, "delay_s": delay_s, "until": standing.until_ms}
         with reaching_redis():
             pipe = self._client.pipeline(transaction=True)
-            pipe.hset(_KEY, _field(standing), orjson.dumps(body))
+            pipe.hset(_KEY, _field(drill, target), orjson.dumps(body))
             pipe.pexpire(_KEY, int(LONGEST_S * 1000))
             pipe.execute()
         return standing
 
-    def clear(self, standing: Standing) -> None:
-        """End this one now; one that was set again in the meantime, with another end, as well."""
+    def clear(self, drill: Drill, target: str) -> bool:
+        """End it now, whoever set it. False: it was not on."""
         with reaching_redis():
-            self._client.hdel(_KEY, _field(standing))
+            return bool(self._client.hdel(_KEY, _field(drill, target)))
 
     def active(self) -> tuple[int, list[Standing]]:
         """(Redis's time in ms, the drills that are on by it), in one trip; those with the nearest aim first."""
@@ -57,8 +57,8 @@ class Faults:
         return int(seconds) * 1000 + int(micros) // 1000
 
 
-def _field(standing: Standing) -> str:
-    return f"{standing.drill.name} {standing.target}"
+def _field(drill: Drill, target: str) -> str:
+    return f"{drill.name} {target}"
 
 
 def _read(body: str) -> Standing | None:

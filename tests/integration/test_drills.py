@@ -36,12 +36,13 @@ def names(faults: Faults) -> list[tuple[str, str]]:
 
 def test_a_drill_stands_until_it_is_cleared_or_its_time_is_up(faults: Faults, redis_client: redis.Redis) -> None:
     faults.set(DRILLS["auth"], "x", for_s=0.2, share=1.0)
-    outage = faults.set(DRILLS["outage"], WHOLE_FLEET, for_s=60, share=0.5)
+    faults.set(DRILLS["outage"], WHOLE_FLEET, for_s=60, share=0.5)
     faults.set(DRILLS["slow"], "x/m", for_s=60, share=1.0, delay_s=2.0)
     assert sorted(names(faults)) == [("auth", "x"), ("outage", "all"), ("slow", "x/m")]
     assert names(faults)[0] == ("slow", "x/m"), "a drill of one deployment goes before that of its provider"
     until(lambda: ("auth", "x") not in names(faults))
-    faults.clear(outage)
+    assert faults.clear(DRILLS["outage"], WHOLE_FLEET)
+    assert not faults.clear(DRILLS["outage"], WHOLE_FLEET)
     assert names(faults) == [("slow", "x/m")]
     assert 0 < redis_client.pttl("yard:drills") <= 3_600_000, "nothing is left behind, whatever happens"
 
@@ -231,8 +232,7 @@ def test_a_deployment_that_is_out_is_called_no_more(small_yard: SmallYard, name:
     # A ping is drilled as well, so it stays out; after the drill a ping finds it well again.
     yard.yard.monitor.check(everyone=True)
     assert _out(yard)
-    (standing,) = yard.yard.faults.active()[1]
-    yard.yard.faults.clear(standing)
+    assert yard.yard.faults.clear(DRILLS[name], "x")
     until(lambda: yard.yard.monitor.check(everyone=True) and not _out(yard))
     yard.books_agree()
 
