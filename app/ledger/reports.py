@@ -273,7 +273,10 @@ SPEND_BY = {
 
 
 def spend(engine: Engine, by: str) -> list[dict[str, Any]]:
-    """The receipts added up by one of ``SPEND_BY``: dearest first, days in their order. Pings are in it."""
+    """The receipts added up by one of ``SPEND_BY``: dearest first, days in their order. Pings are in it.
+
+    Calls that a drill struck are not: no provider has them in its books.
+    """
     column = SPEND_BY[by]
     order = "1" if by == "day" else "sum(cost_micro) DESC, 2 DESC, 1"
     with engine.begin() as connection:
@@ -281,7 +284,8 @@ def spend(engine: Engine, by: str) -> list[dict[str, Any]]:
             f"SELECT {column}, count(*) FILTER (WHERE outcome <> 'unsent'),"  # noqa: S608 - a column of our own table
             " count(*) FILTER (WHERE outcome = 'failed'), count(*) FILTER (WHERE outcome = 'ambiguous'),"
             " sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_micro)::bigint"
-            f" FROM v_spend GROUP BY 1 ORDER BY {order}"
+            " FROM v_spend WHERE attempt_id NOT IN (SELECT id FROM attempts WHERE flags @> ARRAY['drill'])"
+            f" GROUP BY 1 ORDER BY {order}"
         ).all()
     return [
         {

@@ -51,7 +51,8 @@ def fleet_toml(vendors: Iterable[Vendor], port: int) -> str:
         base = row.get("base_url", f"http://127.0.0.1:{port}/{row['name']}{BASES[protocol]}")
         lines += ["[[provider]]", f'name = "{row["name"]}"', f'protocol = "{protocol}"', f'base_url = "{base}"', *keys]
         lines += ["[[provider.model]]", f'id = "{row["model"]}"', f'tier = "{row["tier"]}"']
-        lines += [f'family = "{row["family"]}"', f"quality = {row['quality']}", "context_window = 32000"]
+        lines += [f'family = "{row["family"]}"', f"quality = {row['quality']}"]
+        lines += [f"context_window = {row.get('context_window', 32000)}"]
         lines += [f"max_output = {row.get('max_output', 4000)}", "input_price = 1", "output_price = 2"]
         lines += [f"capabilities = {_toml(row.get('capabilities', []))}", ""]
     return "\n".join(lines)

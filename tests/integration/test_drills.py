@@ -152,7 +152,7 @@ def test_a_redis_that_is_away_does_no_harm() -> None:
 
 @dataclass(frozen=True)
 class Expected:
-    """Of one item asked by ranked-fallback of ``x``, which is drilled, then ``y``, which is well.
+    """Of one item asked by ranked-fallback of ``x``, which is drilled, then ``y``, which is well and has more room.
 
     ``calls``: at x, at least and at most. ``by``: who may have answered it in the end; empty: nobody, it failed.
     ``then``: what is to be seen of x afterwards.
@@ -196,7 +196,7 @@ BRIEF_S = {"rate_limit": 1.0}
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_what_a_failure_makes_of_an_item(small_yard: SmallYard, name: str) -> None:
-    yard = small_yard.open([vendor("x", quality=0.9), vendor("y", quality=0.5)], drills=True)
+    yard = small_yard.open([vendor("x", quality=0.9), vendor("y", quality=0.5, context_window=64000)], drills=True)
     expected = OUTCOMES[name]
     yard.yard.faults.set(DRILLS[name], "x", for_s=BRIEF_S.get(name, 60.0), share=1.0, delay_s=0.1)
     yard.submit(1, strategy="ranked-fallback")
@@ -217,6 +217,15 @@ def test_what_a_failure_makes_of_an_item(small_yard: SmallYard, name: str) -> No
 
     assert yard.value("SELECT sum(cost_micro) FROM attempts WHERE 'drill' = ANY(flags)") == 0
     yard.books_agree()
+
+
+def test_what_fits_nowhere_fails_and_nobody_with_the_same_room_is_asked(small_yard: SmallYard) -> None:
+    yard = small_yard.open([vendor("x", quality=0.9), vendor("y", quality=0.5)], drills=True)
+    yard.yard.faults.set(DRILLS["context_length"], "x", for_s=60, share=1.0)
+    yard.submit(1, strategy="ranked-fallback")
+    yard.work()
+    assert [row[1] for row in yard.decisions()] == ["failed"]
+    assert yard.sim.calls() == []
 
 
 @pytest.mark.parametrize("name", ["auth", "billing", "model_not_found"])

@@ -7,6 +7,7 @@ import pytest
 from app.core.values import Failure, FailureKind
 from app.dialects import DIALECTS
 from app.dialects.canned import refusal
+from app.dialects.manners import refused_parameter
 
 OURS = {FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.AMBIGUOUS}
 SAID = [kind for kind in FailureKind if kind not in OURS and kind is not FailureKind.TIMEOUT]
@@ -20,6 +21,7 @@ def test_every_refusal_is_heard_as_its_kind(protocol: str, kind: FailureKind) ->
     assert isinstance(heard, Failure)
     assert heard.kind is kind
     assert heard.usage.total == 0, "a drilled call costs nothing"
+    assert refused_parameter(heard) is None, "nobody is to learn from it what the deployment does not take"
     if kind in (FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED):
         assert heard.retry_after_s == 7
     else:
