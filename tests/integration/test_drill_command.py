@@ -119,7 +119,7 @@ def test_the_book_shows_what_went_where(yard: SmallYard) -> None:
     assert (x["health"], y["health"], y["struck"]) == ("out", "healthy", 0)
     assert y["during"]["answered"] == 8
     assert (x["after"]["calls"], y["after"]["answered"]) == (0, 2)
-    assert report["stood_in"] == [{"for": "x/m", "by": "y/m", "items": x["struck"]}]
+    assert report["stood_in"] == [{"for": "x/m", "by": "y/m", "items": 8}]
     assert (look.aimed, look.struck, look.elsewhere, look.decided) == (x["struck"], x["struck"], 8, 8)
     assert [(c.deployment, c.what, c.before, c.now) for c in look.changes] == [("x/m", "health", "healthy", "out")]
     assert [c["what"] for c in report["changes"]] == ["health"]
