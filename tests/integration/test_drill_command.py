@@ -121,6 +121,6 @@ def test_the_book_shows_what_went_where(yard: SmallYard) -> None:
     assert (x["after"]["calls"], y["after"]["answered"]) == (0, 2)
     assert report["stood_in"] == [{"for": "x/m", "by": "y/m", "items": 8}]
     assert (look.aimed, look.struck, look.elsewhere, look.decided) == (x["struck"], x["struck"], 8, 8)
-    assert [(c.deployment, c.what, c.before, c.now) for c in look.changes] == [("x/m", "health", "healthy", "out")]
-    assert [c["what"] for c in report["changes"]] == ["health"]
+    assert ("x/m", "health", "healthy", "out") in [(c.deployment, c.what, c.before, c.now) for c in look.changes]
+    assert {c["deployment"] for c in report["changes"]} == {"x/m"}
     assert report["items"] == {"decided": 10, "undecided": 0, "failed": 0, "waiting": 0}
