@@ -101,6 +101,7 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
     violations += [f"{ref!r} is in the books, not in the ledger" for ref in seen if ref not in attempts]
     booked = {call["request_ref"]: call for call in calls}
     possibly_paid = tokens = micro = 0
+    unpriced: set[str] = set()
     for ref, (_, state, late, _, deployment, prompt, completion, cost) in attempts.items():
         call = booked.get(ref)
         if state == "unsent" and call is not None:
@@ -109,13 +110,15 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
             possibly_paid += call is not None and call["status"] == 200
             continue
         tokens += prompt + completion
-        micro += cost
+        if cost is None:  # at an unknown price there is nothing to hold against the bill
+            unpriced.add(ref)
+        micro += cost or 0
         if call is None:
             if state == "answered":
                 violations.append(f"{ref}: answered by {deployment}, which has no such call")
             continue
         theirs = (call["prompt_tokens"], call["completion_tokens"], call["money_micro"])
-        if (prompt, completion, cost) != theirs:
+        if (prompt, completion, theirs[2] if cost is None else cost) != theirs:
             violations.append(f"{ref} ({state}): ledger {(prompt, completion, cost)}, books {theirs}")
     settled = [c for c in calls if not _open(attempts.get(c["request_ref"]))]
     return Balance(
@@ -126,7 +129,7 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
         possibly_paid=possibly_paid,
         book_tokens=sum(c["prompt_tokens"] + c["completion_tokens"] for c in settled),
         ledger_tokens=tokens,
-        book_micro=sum(c["money_micro"] for c in settled),
+        book_micro=sum(c["money_micro"] for c in settled if c["request_ref"] not in unpriced),
         ledger_micro=micro,
         violations=tuple(violations),
     )

@@ -130,6 +130,12 @@ def _fleet(found: Settings) -> Iterator[Finding]:
     )
     if families < 3:
         yield Finding("fleet", "warn", f"{families} model families", "a council of three needs three")
+    for deployment in fleet.deployments:
+        if deployment.price is None:
+            yield Finding(
+                f"price {deployment.name}", "warn", "unknown: its calls are of unknown cost, and no --max-cost job's",
+                "state input_price and output_price beside its id (0 where it is free)",
+            )  # fmt: skip
     without = secrets.missing(fleet.providers)
     # A fleet with some keys works without the others; with none it does nothing at all.
     state: Literal["warn", "wrong"] = "warn" if len(without) < len(fleet.providers) else "wrong"

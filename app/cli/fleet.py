@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import servers
-from app.cli.output import duration, put_json, put_table, say, usd
+from app.cli.output import cost, duration, put_json, put_table, say, usd
 
 if TYPE_CHECKING:
     from app.services.fleetview import Seen
@@ -121,10 +121,11 @@ def spend(
         put_json(rows)
         return
     put_table(
-        [by.value, "calls", "failed", "ambiguous", "tokens in", "tokens out", "cost"],
+        [by.value, "calls", "failed", "ambiguous", "unpriced", "tokens in", "tokens out", "cost"],
         [[*list(row.values())[:-1], usd(row["cost_usd"])] for row in rows],
     )
-    say(f"in all {sum(row['calls'] for row in rows):,} calls, {usd(sum(row['cost_usd'] for row in rows))}")
+    spent, unpriced = sum(row["cost_usd"] or 0.0 for row in rows), sum(row["unpriced_calls"] for row in rows)
+    say(f"in all {sum(row['calls'] for row in rows):,} calls, {cost(spent, unpriced, 'calls')}")
 
 
 def doctor(as_json: AsJson = False) -> None:

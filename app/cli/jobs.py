@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import servers
-from app.cli.output import duration, one_line, put, put_json, put_table, say, usd
+from app.cli.output import cost, duration, one_line, put, put_json, put_table, say
 from app.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _status_words(found: JobStatus) -> str:
         f"votes     {found.votes:,}, and {found.abstentions:,} abstentions",
         f"calls     {found.calls:,}" + (f" ({attempts})" if attempts else ""),
         f"tokens    {found.input_tokens:,} in, {found.output_tokens:,} out",
-        f"cost      {usd(found.cost_micro / 1e6)}",
+        f"cost      {cost(found.cost_micro / 1e6, found.unpriced, 'calls')}",
     ]
     if found.mean_calls is not None:
         lines.append(f"per item  {found.mean_calls:.3f} calls")

@@ -87,6 +87,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
-def usd(amount: float) -> str:
-    """Money with as many decimals as it takes to see it."""
+def usd(amount: float | None) -> str:
+    """Money with as many decimals as it takes to see it; None is a cost that nobody knows."""
+    if amount is None:
+        return "unknown"
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.6f}".rstrip("0").ljust(5, "0")
+
+
+def cost(amount: float | None, unpriced: int, what: str) -> str:
+    """``$0.0310, and 12 calls of unknown cost``. ``unpriced``: how many of ``what`` are not in the sum."""
+    if not unpriced:
+        return usd(amount)
+    return f"{usd(amount)}, and {unpriced:,} {what} of unknown cost" if amount else f"unknown for {unpriced:,} {what}"

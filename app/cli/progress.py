@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from app.cli.output import duration, say, usd
+from app.cli.output import cost, duration, say
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -83,7 +83,7 @@ def words(at: Progress, speed: tuple[float, float | None]) -> str:
     parts = [f"{at.decided:,}/{at.items:,} decided"]
     if at.undecided or at.failed:
         parts.append(f"{at.undecided + at.failed:,} not")
-    parts += [f"{at.calls:,} calls", usd(at.cost_micro / 1e6), f"{rate:.1f} calls/s"]
+    parts += [f"{at.calls:,} calls", cost(at.cost_micro / 1e6, at.unpriced, "items"), f"{rate:.1f} calls/s"]
     if at.finished:
         parts.append(f"took {duration(at.elapsed_s)}")
     elif at.state != "running":

@@ -196,11 +196,14 @@ def _estimate_words(spec: JobSpec, made: Estimate) -> str:
         f"calls     {span(f'{made.calls[0]:,}', f'{made.calls[1]:,}')}",
         f"tokens    in {span(f'{made.input_tokens[0]:,}', f'{made.input_tokens[1]:,}')}, "
         f"out {span(f'{made.output_tokens[0]:,}', f'{made.output_tokens[1]:,}')}",
-        f"cost      {span(usd(made.cost_usd[0]), usd(made.cost_usd[1]))}",
+        "cost      " + ("unknown" if made.cost_usd is None else span(usd(made.cost_usd[0]), usd(made.cost_usd[1]))),
         f"by quota  {span(duration(made.finish_s[0]), duration(made.finish_s[1]))}",
     ]
     if made.unpriced:
-        lines.append(f"          {made.unpriced} of the deployments have no price in the fleet file: counted as free")
+        lines.append(
+            f"          {made.unpriced} of the deployments have no known price: what they are asked comes on top; "
+            "state input_price and output_price in the fleet file"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from app.core.values import Message, Price, Usage
 
 _MILLION = 1_000_000
 MESSAGE_OVERHEAD_TOKENS = 4
 
 
-def cost_micro(usage: Usage, price: Price) -> int:
-    """Micro-dollars for one call, rounded half up once, on the sum.
+@overload
+def cost_micro(usage: Usage, price: Price) -> int: ...
+@overload
+def cost_micro(usage: Usage, price: Price | None) -> int | None: ...
+def cost_micro(usage: Usage, price: Price | None) -> int | None:
+    """Micro-dollars for one call, rounded half up once, on the sum; None where the price is unknown.
 
-    Cached input is billed as input and reasoning as output: no vendor in the registry says otherwise yet.
+    Cached input is billed at its own price where one is known, else as input; reasoning is billed as output. A call
+    of which no token was counted costs nothing at any price, known or not.
     """
-    inputs = usage.input_tokens + usage.cached_tokens
-    outputs = usage.output_tokens + usage.reasoning_tokens
-    return (inputs * price.input_micro + outputs * price.output_micro + _MILLION // 2) // _MILLION
+    if price is None:
+        return None if usage.total else 0
+    cached_price = price.input_micro if price.cached_input_micro is None else price.cached_input_micro
+    inputs = usage.input_tokens * price.input_micro + usage.cached_tokens * cached_price
+    outputs = (usage.output_tokens + usage.reasoning_tokens) * price.output_micro
+    return (inputs + outputs + _MILLION // 2) // _MILLION
 
 
 def estimate_input_tokens(messages: tuple[Message, ...]) -> int:

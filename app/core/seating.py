@@ -39,7 +39,8 @@ class Track:
     room: float = 0.0
     opens_s: float = 0.0
     latency_ms: float = 1000.0
-    cost_micro: float = 0.0
+    cost_micro: float | None = 0.0
+    """Of an ordinary call; None: unknown. It is not taken for cheap."""
     asks: float = math.inf
     """Further asks that its queue may take: nothing floods a queue, however fast it drains."""
     behind_s: float = 0.0
@@ -71,6 +72,8 @@ class Wanted:
     recipe: Recipe
     needs: frozenset[str] = frozenset()
     min_context: int = 0
+    priced: bool = False
+    """The job has a budget, which can be kept only where a price is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def eligible(deployment: Deployment, wanted: Wanted) -> str | None:
         return "capabilities"
     if deployment.context_window < wanted.min_context:
         return "context"
+    if wanted.priced and deployment.price is None:
+        return "unpriced"
     return None
 
 
@@ -204,13 +209,13 @@ def _by_rank(track: Track) -> tuple[float, str]:
 
 
 def _by_free(tracks: Sequence[Track], calls: float = 0.0) -> Callable[[Track], tuple[float, float, str]]:
-    dearest = max((t.cost_micro for t in tracks), default=0.0) or 1.0
+    dearest = max((t.cost_micro or 0.0 for t in tracks), default=0.0) or 1.0
     slowest = max((t.latency_ms for t in tracks), default=0.0) or 1.0
 
     def key(track: Track) -> tuple[float, float, str]:
         score = (
             QUALITY_WEIGHT * track.deployment.quality
-            - COST_WEIGHT * track.cost_micro / dearest
+            - COST_WEIGHT * (dearest if track.cost_micro is None else track.cost_micro) / dearest
             - LATENCY_WEIGHT * track.latency_ms / slowest
         )
         return (round(track.free_in_s(calls) + track.behind_s, 1), -score, track.deployment.name)

@@ -23,7 +23,7 @@ from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
 
 # Reasons to close a plan that are not the council's own.
-_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled")
+_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Micro-dollars per million tokens (0.05 USD per million tokens is 50_000)."""
+    """Micro-dollars per million tokens (0.05 USD per million tokens is 50_000). A price that nobody knows is None."""
 
-    input_micro: int = 0
-    output_micro: int = 0
+    input_micro: int
+    output_micro: int
+    cached_input_micro: int | None = None
+    """Of input that the provider had cached. None: no other price is known for it, it is billed as input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Deployment:
     family: str
     context_window: int
     max_output: int
-    price: Price = Price()
+    price: Price | None = None
+    """None: unknown, and so is what its calls cost. Never taken for free."""
     capabilities: frozenset[str] = frozenset()
     quality: float = 0.5
     local: bool = False

@@ -35,10 +35,13 @@ class Summary:
         return sum(s.correct for s in self.scores) / with_gold if with_gold else None
 
     @property
-    def cost_a_vote_micro(self) -> float:
-        """Of the calls that were answered; one that fails costs nothing here."""
+    def three_votes_usd(self) -> float | None:
+        """Three votes for each item, at the mean cost of a call that was answered; None where any cost is unknown."""
+        if self.status.unpriced:
+            return None
         answered = sum(s.answered for s in self.scores)
-        return sum(s.cost_micro for s in self.scores) / answered if answered else 0.0
+        cost_micro = sum(s.cost_micro for s in self.scores) / answered if answered else 0.0
+        return round(cost_micro * _COUNCIL * self.status.progress.items / 1e6, 6)
 
     def to_json(self) -> dict[str, Any]:
         items = self.status.progress.items
@@ -54,14 +57,14 @@ class Summary:
                     "calls": s.calls,
                     "failed": dict(s.failed),
                     "refused": dict(s.refused),
-                    "cost_usd": s.cost_micro / 1e6,
+                    "cost_usd": reports.known_usd(s.cost_micro, s.unpriced),
                     "stood_in": dict(s.stood_in),
                 }
                 for s in self.scores
             ],
             "three_votes_each": {
                 "calls": _COUNCIL * items,
-                "cost_usd": round(self.cost_a_vote_micro * _COUNCIL * items / 1e6, 6),
+                "cost_usd": self.three_votes_usd,
             },
             "weather": self.weather,
             "next": self.next,
@@ -88,13 +91,13 @@ class Summary:
 
     def _cost(self) -> list[str]:
         status, items = self.status, self.status.progress.items
-        calls, spent = status.calls, status.cost_micro / 1e6
-        full_calls, full = _COUNCIL * items, self.cost_a_vote_micro * _COUNCIL * items / 1e6
+        calls, full_calls = status.calls, _COUNCIL * items
+        spent = _money(reports.known_usd(status.cost_micro, status.unpriced))
         saved = f", {1 - calls / full_calls:.0%} fewer" if calls < full_calls else ""
         return [
             "calls and cost (at the fleet file's prices)",
-            f"  {calls:,} calls, ${spent:.4f}: a third voice only where two differ or one fails{saved}",
-            f"  {full_calls:,} calls, ${full:.4f}: three votes each, had none of them failed",
+            f"  {calls:,} calls, {spent}: a third voice only where two differ or one fails{saved}",
+            f"  {full_calls:,} calls, {_money(self.three_votes_usd)}: three votes each, had none of them failed",
         ]
 
     def _weather(self) -> list[str]:
@@ -201,6 +204,10 @@ def _seen(entry: Mapping[str, Any]) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0])))
+
+
+def _money(usd: float | None) -> str:
+    return "cost unknown" if usd is None else f"${usd:.4f}"
 
 
 def _round(seconds: float | None) -> float | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from app.core.health import FIRST_TOKEN_WORTH, Evidence, Known, Spell, State, Traffic, judge, points_to
 from app.core.values import Deployment
+from app.ledger.journal import written
 
 # A call is answered or given up within this time of its start: a bound for the scan by start.
 _LONGEST_CALL_S = 600
@@ -257,11 +258,12 @@ def open_ping(engine: Engine, deployment: Deployment, reserved_tokens: int, *, l
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"ping {deployment.name}",)
         )
         connection.exec_driver_sql(_GIVE_UP, (deployment.provider, deployment.name, lost_after_s))
+        input_micro, output_micro = written(deployment.price)
         values = {
             "provider": deployment.provider,
             "deployment": deployment.name,
-            "input": deployment.price.input_micro,
-            "output": deployment.price.output_micro,
+            "input": input_micro,
+            "output": output_micro,
             "tokens": reserved_tokens,
         }
         found: int | None = connection.exec_driver_sql(_OPEN_PING, values).scalar()

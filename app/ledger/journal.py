@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from app.core.plan import Plan
 from app.core.task import Task
 from app.core.trimming import Turns
-from app.core.values import FailureKind, Tier, Usage
+from app.core.values import FailureKind, Price, Tier, Usage
 from app.ledger.states import AttemptState
 
 
@@ -73,7 +73,8 @@ class Closing:
     status: int | None = None
     latency_ms: int = 0
     usage: Usage = field(default_factory=Usage)
-    cost_micro: int = 0
+    cost_micro: int | None = 0
+    """None: at an unknown price."""
     text: str | None = None
     flags: tuple[str, ...] = ()
 
@@ -221,7 +222,7 @@ def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Pl
 
 
 def open_attempts(
-    engine: Engine, ask: TakenAsk, worker: str, openings: Sequence[Opening], *, provider: str, prices: tuple[int, int]
+    engine: Engine, ask: TakenAsk, worker: str, openings: Sequence[Opening], *, provider: str, price: Price | None
 ) -> dict[int, int]:
     """Write attempts down before the calls are made; returns item id → attempt id.
 
@@ -242,13 +243,18 @@ def open_attempts(
                 purpose,
                 provider,
                 ask.deployment,
-                *prices,
+                *written(price),
                 list(columns[0]),
                 list(columns[1]),
                 list(columns[2]),
             ),
         ).all()
     return {item_id: attempt_id for attempt_id, item_id in rows}
+
+
+def written(price: Price | None) -> tuple[int | None, int | None]:
+    """(input, output) as an attempt keeps them. What cached input cost is in its cost."""
+    return (None, None) if price is None else (price.input_micro, price.output_micro)
 
 
 def ping_parameters(closing: Closing) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What the ledger tells: read-only. Streams come from server-side cursors, so memory stays flat at any size.
 
-Money is micro-dollars inside and USD (float) in every ``to_json``. Nothing here sees a key: the ledger holds none.
+Money is micro-dollars inside and USD (float) in every ``to_json``. A sum is of what is known: beside it stands how many
+calls or items have an unknown cost, and a sum of nothing but those is None. Nothing here sees a key: the ledger holds
+none.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is. ``calls`` and ``cost_micro`` are those of its decided items: cheap to ask every second."""
+    """How far a job is. ``calls`` and ``cost_micro`` are those of its decided items: cheap to ask every second.
+
+    ``unpriced``: items whose cost is unknown, and not in the sum.
+    """
 
     state: str
     items: int
@@ -48,6 +53,7 @@ class Progress:
     failed: int
     calls: int
     cost_micro: int
+    unpriced: int
     deadline_at: dt.datetime
     elapsed_s: float
     """Since it was created, until it was finished, by Postgres' clock."""
@@ -64,7 +70,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """Everything about one job. ``attempts`` by outcome; calls are those that were, or may have been, made."""
+    """Everything about one job. ``attempts`` by outcome; calls are those that were, or may have been, made.
+
+    ``cost_micro`` is of the calls whose cost is known, ``unpriced`` counts the others.
+    """
 
     job: JobLine
     progress: Progress
@@ -72,6 +81,7 @@ class JobStatus:
     input_tokens: int
     output_tokens: int
     cost_micro: int
+    unpriced: int
     votes: int
     abstentions: int
     with_gold: int
@@ -108,7 +118,8 @@ class JobStatus:
             "ambiguous": self.attempts.get("ambiguous", 0),
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
-            "cost_usd": self.cost_micro / 1e6,
+            "cost_usd": known_usd(self.cost_micro, self.unpriced),
+            "unpriced_calls": self.unpriced,
             "with_gold": self.with_gold,
             "accuracy": None if self.accuracy is None else round(self.accuracy, 4),
             "calls_per_s": round(self.calls_per_s, 2),
@@ -129,7 +140,8 @@ FROM jobs j
 _PROGRESS = """
 SELECT j.state, j.items, count(*) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.status = 'undecided'),
        count(*) FILTER (WHERE d.status = 'failed'), coalesce(sum(d.calls), 0)::bigint,
-       coalesce(sum(d.cost_micro), 0)::bigint, j.deadline_at,
+       coalesce(sum(d.cost_micro), 0)::bigint,
+       count(*) FILTER (WHERE d.item_id IS NOT NULL AND d.cost_micro IS NULL), j.deadline_at,
        extract(epoch FROM coalesce(j.finished_at, clock_timestamp()) - j.created_at)::float8
 FROM jobs j LEFT JOIN decisions d ON d.job_id = j.id WHERE j.id = %s GROUP BY j.id
 """
@@ -137,7 +149,7 @@ FROM jobs j LEFT JOIN decisions d ON d.job_id = j.id WHERE j.id = %s GROUP BY j.
 # The span in time lets the block range index pass over the attempts of other days.
 _ATTEMPTS = """
 SELECT a.state, count(*), sum(a.input_tokens + a.cached_tokens), sum(a.output_tokens + a.reasoning_tokens),
-       sum(a.cost_micro), min(a.started_at),
+       coalesce(sum(a.cost_micro), 0), count(*) FILTER (WHERE a.cost_micro IS NULL), min(a.started_at),
        count(*) FILTER (WHERE a.started_at > clock_timestamp() - interval '1 minute' AND a.state <> 'unsent')
 FROM attempts a JOIN jobs j ON j.id = a.job_id
 WHERE a.job_id = %s AND a.started_at >= j.created_at GROUP BY a.state
@@ -184,12 +196,13 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         input_tokens=sum(int(row[2]) for row in attempts),
         output_tokens=sum(int(row[3]) for row in attempts),
         cost_micro=sum(int(row[4]) for row in attempts),
+        unpriced=sum(row[5] for row in attempts),
         votes=int(votes),
         abstentions=int(abstentions),
         with_gold=with_gold,
         correct=correct,
-        calls_per_s=sum(row[6] for row in attempts) / 60,
-        started_at=min((row[5] for row in attempts), default=None),
+        calls_per_s=sum(row[7] for row in attempts) / 60,
+        started_at=min((row[6] for row in attempts), default=None),
         mean_calls=mean_calls,
         reasons={row[0]: row[1] for row in reasons},
     )
@@ -219,9 +232,11 @@ def no_job(job_id: str) -> NotFound:
 
 _RESULT_COLUMNS = """
 SELECT i.n, i.custom_id, coalesce(d.status, 'pending') AS status, d.answer, d.agreement, d.confidence,
-       split_part(j.recipe, '@', 1) AS strategy, coalesce(d.flags, '{}') AS flags, coalesce(d.votes, 0) AS votes,
-       coalesce(d.abstentions, 0) AS abstentions, coalesce(d.calls, 0) AS calls,
-       coalesce(d.cost_micro, 0) / 1e6::float8 AS cost_usd, d.latency_ms, d.reason
+       split_part(j.recipe, '@', 1) AS strategy,
+       coalesce(d.flags, '{}') || CASE WHEN d.item_id IS NOT NULL AND d.cost_micro IS NULL THEN '{unpriced}'
+                                       ELSE '{}' END::text[] AS flags,
+       coalesce(d.votes, 0) AS votes, coalesce(d.abstentions, 0) AS abstentions, coalesce(d.calls, 0) AS calls,
+       CASE WHEN d.item_id IS NULL THEN 0 ELSE d.cost_micro END / 1e6::float8 AS cost_usd, d.latency_ms, d.reason
 FROM items i JOIN jobs j ON j.id = i.job_id
 """
 
@@ -278,12 +293,13 @@ def spend(engine: Engine, by: str) -> list[dict[str, Any]]:
     Calls that a drill struck are not: no provider has them in its books.
     """
     column = SPEND_BY[by]
-    order = "1" if by == "day" else "sum(cost_micro) DESC, 2 DESC, 1"
+    order = "1" if by == "day" else "sum(cost_micro) DESC NULLS LAST, 2 DESC, 1"
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(
             f"SELECT {column}, count(*) FILTER (WHERE outcome <> 'unsent'),"  # noqa: S608 - a column of our own table
             " count(*) FILTER (WHERE outcome = 'failed'), count(*) FILTER (WHERE outcome = 'ambiguous'),"
-            " sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_micro)::bigint"
+            " count(*) FILTER (WHERE cost_micro IS NULL),"
+            " sum(input_tokens)::bigint, sum(output_tokens)::bigint, coalesce(sum(cost_micro), 0)::bigint"
             " FROM v_spend WHERE attempt_id NOT IN (SELECT id FROM attempts WHERE flags @> ARRAY['drill'])"
             f" GROUP BY 1 ORDER BY {order}"
         ).all()
@@ -293,12 +309,18 @@ def spend(engine: Engine, by: str) -> list[dict[str, Any]]:
             "calls": calls,
             "failed": failed,
             "ambiguous": ambiguous,
+            "unpriced_calls": unpriced,
             "input_tokens": inputs,
             "output_tokens": outputs,
-            "cost_usd": cost / 1e6,
+            "cost_usd": known_usd(cost, unpriced),
         }
-        for key, calls, failed, ambiguous, inputs, outputs, cost in rows
+        for key, calls, failed, ambiguous, unpriced, inputs, outputs, cost in rows
     ]
+
+
+def known_usd(micro: int, unpriced: int) -> float | None:
+    """A sum of known costs in USD. None where it would be a zero only because what there is to add is unknown."""
+    return None if unpriced and not micro else micro / 1e6
 
 
 def _plain(value: Any) -> Any:

@@ -28,6 +28,8 @@ class Score:
     calls: int = 0
     answered: int = 0
     cost_micro: int = 0
+    unpriced: int = 0
+    """Calls whose cost is unknown, and not in ``cost_micro``."""
     failed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     stood_in: Counter[str] = field(default_factory=Counter)
@@ -54,7 +56,9 @@ WHERE c.job_id = %s GROUP BY 1
 """
 
 _CALLS = """
-SELECT deployment, state, failure_kind, count(*), sum(cost_micro)::bigint FROM attempts
+SELECT deployment, state, failure_kind, count(*), coalesce(sum(cost_micro), 0)::bigint,
+       count(*) FILTER (WHERE cost_micro IS NULL)
+FROM attempts
 WHERE job_id = %s AND state <> 'unsent' GROUP BY 1, 2, 3
 """
 
@@ -94,10 +98,11 @@ def scores(engine: Engine, job_id: str) -> list[Score]:
         stood_in = connection.exec_driver_sql(_STOOD_IN, (job_id,)).all()
     for row in votes:
         found[row[0]] = Score(*row)
-    for name, state, kind, count, cost in calls:
+    for name, state, kind, count, cost, unpriced in calls:
         score = found.setdefault(name, Score(name))
         score.calls += count
         score.cost_micro += cost
+        score.unpriced += unpriced
         if state == "answered":
             score.answered += count
         elif kind is not None:

@@ -26,6 +26,8 @@ class OpenChunk:
     job_state: str
     tier: Tier
     task: Task
+    budget: bool
+    """The job has a ``--max-cost``."""
     plan: Plan
     cached_ok: bool
     left_s: float
@@ -43,12 +45,13 @@ class RungAsk:
 
 
 _LOCK_CHUNK = """
-SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, j.cached_ok, c.plan, c.item_ids,
-       extract(epoch FROM j.deadline_at - clock_timestamp())::float8
+SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, j.max_cost_micro IS NOT NULL, j.cached_ok, c.plan,
+       c.item_ids, extract(epoch FROM j.deadline_at - clock_timestamp())::float8
 FROM chunks c JOIN jobs j ON j.id = c.job_id
 WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
 """
 
+# One call of unknown cost makes the cost of the item unknown: a sum without it would pass for the whole.
 _DECIDE = """
 INSERT INTO decisions (item_id, job_id, chunk_id, status, answer, agreement, confidence, votes, abstentions,
                        flags, reason, ballots, calls, cost_micro, latency_ms)
@@ -59,7 +62,8 @@ FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s
             %s::text[], %s::text[], %s::jsonb[])
      AS d (item_id, status, answer, agreement, confidence, votes, abstentions, flags, reason, ballots),
 LATERAL (
-    SELECT count(*) FILTER (WHERE state <> 'unsent') AS calls, coalesce(sum(cost_micro), 0) AS cost_micro,
+    SELECT count(*) FILTER (WHERE state <> 'unsent') AS calls,
+           CASE WHEN bool_or(cost_micro IS NULL) THEN NULL ELSE coalesce(sum(cost_micro), 0) END AS cost_micro,
            coalesce(extract(epoch FROM max(closed_at) - min(started_at)) * 1000, 0)::bigint AS latency_ms
     FROM attempts WHERE item_id = d.item_id AND chunk_id = %s
 ) AS a
@@ -81,7 +85,7 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
         if row is None:
             yield None
             return
-        job_id, parked, job_state, tier, task, cached_ok, plan, item_ids, left_s = row
+        job_id, parked, job_state, tier, task, budget, cached_ok, plan, item_ids, left_s = row
         tables, wave = _tables(connection, chunk_id, item_ids)
         chunk = OpenChunk(
             id=chunk_id,
@@ -90,6 +94,7 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
             job_state=job_state,
             tier=Tier(tier),
             task=Task.from_json(task),
+            budget=budget,
             plan=Plan.from_json(plan),
             cached_ok=cached_ok,
             left_s=left_s,

@@ -96,7 +96,8 @@ WHERE chunk_id = ANY(%s) AND item_id = %s ORDER BY chunk_id, seat
 
 _DECISION = """
 SELECT chunk_id, status, answer, agreement, confidence, votes, abstentions, calls, cost_micro / 1e6::float8 AS cost_usd,
-       latency_ms, flags, reason, ballots, decided_at
+       latency_ms, flags || CASE WHEN cost_micro IS NULL THEN '{unpriced}' ELSE '{}' END::text[] AS flags, reason,
+       ballots, decided_at
 FROM decisions WHERE item_id = %s
 """
 

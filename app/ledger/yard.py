@@ -33,12 +33,15 @@ class WaitingJob:
     priority: int
     ready: int
     on_track: int
+    budget: bool
+    """It has a ``--max-cost``."""
 
 
 _WAITING = """
 SELECT j.id, j.team, j.tier, j.recipe, j.task, j.priority,
        (SELECT count(*) FROM (SELECT FROM items i WHERE i.job_id = j.id AND i.state = 'ready' LIMIT %s) AS waiting),
-       coalesce((SELECT sum(cardinality(c.item_ids)) FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'), 0)
+       coalesce((SELECT sum(cardinality(c.item_ids)) FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'), 0),
+       j.max_cost_micro IS NOT NULL
 FROM jobs j WHERE j.state = 'running'
 ORDER BY j.created_at
 """
@@ -74,8 +77,10 @@ def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
     """Jobs that have items ready, oldest first; ``ready`` is counted only as far as ``most``."""
     rows = connection.exec_driver_sql(_WAITING, (most,)).all()
     return [
-        WaitingJob(id_, team, Tier(tier), recipes.parse(recipe), Task.from_json(task), priority, ready, int(on_track))
-        for id_, team, tier, recipe, task, priority, ready, on_track in rows
+        WaitingJob(
+            id_, team, Tier(tier), recipes.parse(recipe), Task.from_json(task), priority, ready, int(on_track), budget
+        )
+        for id_, team, tier, recipe, task, priority, ready, on_track, budget in rows
         if ready
     ]
 

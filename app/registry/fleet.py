@@ -6,13 +6,14 @@ pasted into the wrong place; it speaks in keys, lines and known words.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 import re
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from app.core.errors import FleetError, NotFound
 from app.core.values import Deployment, Limits, Price, Tier
+from app.registry import prices
 from app.registry.lines import Lines, Place
 from app.registry.rows import ModelRow, ProviderRow, nearest
 
@@ -53,7 +55,7 @@ class Fleet:
 
     providers: tuple[ProviderRow, ...]
     deployments: tuple[Deployment, ...]
-    """In the order of the file."""
+    """In the order of the file, at the prices of one day."""
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
 
@@ -77,6 +79,8 @@ class Fleet:
 class FleetFile:
     """A fleet file that may change while a process runs. Safe to share between threads.
 
+    Prices are those of the day, which begins at midnight UTC.
+
     Warning: a change is seen by modification time, size and inode. An edit in place that keeps the
     size, within the file system's clock tick of the last reading, goes unseen until the next one.
     """
@@ -85,6 +89,7 @@ class FleetFile:
         self.path = path
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
+        self._day: dt.date | None = None
         self._fleet: Fleet | None = None
 
     def current(self) -> Fleet:
@@ -95,15 +100,18 @@ class FleetFile:
         """
         with self._lock:
             # Before reading: if the file changes in between, the next call reads again.
-            stamp = self._look()
+            stamp, day = self._look(), _today()
             if self._fleet is None or stamp != self._stamp:
                 try:
-                    self._fleet = load(self.path)
+                    self._fleet, self._day = load(self.path, day), day
                 except FleetError as error:
                     if self._fleet is None:
                         raise
                     log.error("fleet file not taken over, the last good one stays in force: %s", error)
                 self._stamp = stamp
+            if day != self._day:
+                self._fleet = replace(self._fleet, deployments=_deployments(self._fleet.providers, day))
+                self._day = day
             return self._fleet
 
     def _look(self) -> tuple[int, int, int] | None:
@@ -114,8 +122,11 @@ class FleetFile:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def load(path: Path) -> Fleet:
-    """Read a fleet file. Raises ``FleetError``: up to ``SHOWN`` problems, one a line, ``file:line: what``."""
+def load(path: Path, on: dt.date | None = None) -> Fleet:
+    """Read a fleet file, with the prices of a day (today's, in UTC).
+
+    Raises ``FleetError``: up to ``SHOWN`` problems, one a line, ``file:line: what``.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST_BYTES + 1)
@@ -125,10 +136,10 @@ def load(path: Path) -> Fleet:
         raise FleetError(f"{path}: this is a directory, not a fleet file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise FleetError(f"{path}: cannot be read ({type(error).__name__})") from error
-    return parse(raw, path)
+    return parse(raw, path, on)
 
 
-def parse(raw: bytes, path: Path) -> Fleet:
+def parse(raw: bytes, path: Path, on: dt.date | None = None) -> Fleet:
     """As ``load``, for bytes already read. Errors name ``path``; a relative ``api_key_file`` starts beside it."""
     text = _text(raw, path)
     document = _document(text, path)
@@ -138,7 +149,7 @@ def parse(raw: bytes, path: Path) -> Fleet:
     rows = [_anchored(row, path.parent) for row in rows]
     return Fleet(
         providers=tuple(rows),
-        deployments=tuple(_deployment(row, model) for row in rows for model in row.models),
+        deployments=_deployments(rows, on or _today()),
         digest=hashlib.sha256(raw).hexdigest(),
     )
 
@@ -294,7 +305,25 @@ def _anchored(row: ProviderRow, folder: Path) -> ProviderRow:
     return row.model_copy(update={"api_key_file": str(folder / row.api_key_file)})
 
 
-def _deployment(row: ProviderRow, model: ModelRow) -> Deployment:
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
+def _deployments(rows: Iterable[ProviderRow], on: dt.date) -> tuple[Deployment, ...]:
+    return tuple(_deployment(row, model, on) for row in rows for model in row.models)
+
+
+def _price(row: ProviderRow, model: ModelRow, on: dt.date) -> Price | None:
+    """What the file states; else nothing, on our own machine, which sends no bill; else what the price book knows."""
+    if (stated := model.stated_price) is not None:
+        return stated
+    if row.local:
+        return Price(0, 0)
+    vendor = prices.vendor_of(row.base_url)
+    return None if vendor is None else prices.price_at(vendor, model.id, on)
+
+
+def _deployment(row: ProviderRow, model: ModelRow, on: dt.date) -> Deployment:
     return Deployment(
         provider=row.name,
         model=model.id,
@@ -302,7 +331,7 @@ def _deployment(row: ProviderRow, model: ModelRow) -> Deployment:
         family=model.family,
         context_window=model.context_window,
         max_output=model.max_output,
-        price=Price(input_micro=model.input_micro, output_micro=model.output_micro),
+        price=_price(row, model, on),
         capabilities=model.capabilities,
         quality=model.quality,
         local=row.local,

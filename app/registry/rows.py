@@ -17,12 +17,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, field_validator, model_validator
 
+from app.core import values
+
 PROTOCOLS = ("openai", "anthropic", "gemini", "cohere", "openai_responses", "cloudflare", "ollama")
 """Every wire protocol a fleet file may name; each has a dialect."""
 
 TIERS = ("cheap", "standard", "complex")
 
-MICRO = Decimal(1_000_000)
+_MICRO = Decimal(1_000_000)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -63,6 +65,12 @@ def _price(value: object) -> Decimal:
     if price % Decimal("0.000001"):
         raise ValueError("must have at most six decimals")
     return price
+
+
+def price_micro(input_usd: Decimal, output_usd: Decimal, cached_input_usd: Decimal | None) -> values.Price:
+    """USD per million tokens as micro-dollars, exact: a price has at most six decimals."""
+    cached = None if cached_input_usd is None else int(cached_input_usd * _MICRO)
+    return values.Price(int(input_usd * _MICRO), int(output_usd * _MICRO), cached)
 
 
 def _float_between(low: str, high: str) -> Callable[[object], float]:
@@ -118,22 +126,21 @@ class ModelRow(_Limits):
     """The base model: the same family at two vendors is one voice on a council."""
     context_window: Tokens
     max_output: Tokens
-    input_price: Price = Decimal(0)
-    """USD per million tokens. Left out, it is free: receipts will say 0."""
-    output_price: Price = Decimal(0)
+    input_price: Price | None = None
+    """USD per million tokens, 0 where it is free. Left out, the price book says it (``prices.toml``), or nobody."""
+    output_price: Price | None = None
+    cached_input_price: Price | None = None
+    """Of input that the provider had cached. Left out, it is billed as input."""
     capabilities: frozenset[Text] = frozenset()
     quality: Share = 0.5
     """Prior, 0 to 1; outcomes correct it."""
 
     @property
-    def input_micro(self) -> int:
-        """Micro-dollars per million input tokens, exact: a price has at most six decimals."""
-        return int(self.input_price * MICRO)
-
-    @property
-    def output_micro(self) -> int:
-        """Micro-dollars per million output tokens."""
-        return int(self.output_price * MICRO)
+    def stated_price(self) -> values.Price | None:
+        """The price that the fleet file itself states."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return price_micro(self.input_price, self.output_price, self.cached_input_price)
 
     @field_validator("id")
     @classmethod
@@ -169,6 +176,10 @@ class ModelRow(_Limits):
     def _fits(self) -> ModelRow:
         if self.max_output > self.context_window:
             raise ValueError("max_output is larger than context_window")
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price stand together: state both (0 where it is free), or neither")
+        if self.cached_input_price is not None and self.input_price is None:
+            raise ValueError("cached_input_price stands beside input_price and output_price: state all three")
         return self
 
 

@@ -164,13 +164,16 @@ class Errand:
             ask.task.kind,
             self._row.quota_reset,
         )
-        self._price = (deployment.price.input_micro, deployment.price.output_micro)
         self._caller = Caller(self._row, deployment)
         self._word(fleet)
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif without := missing([self._row]):
             self._refuse_all(FailureKind.AUTH, f"no key: {without[self._row.name]}")
+        elif ask.max_cost_micro is not None and deployment.price is None:
+            self._refuse_all(
+                FailureKind.BUDGET, "unpriced: nobody knows what a call costs here, and the job has a budget"
+            )
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
@@ -299,7 +302,7 @@ class Errand:
                 self._asker.worker,
                 openings,
                 provider=self.provider,
-                prices=self._price,
+                price=self._deployment.price,
             )
         except DBAPIError:
             # Whether the rows were written nobody can say; the calls were not made. They get new numbers.

@@ -96,10 +96,13 @@ class Caller:
         return _learned.get(self._learning) or manners_of(*self._learning)
 
     def closing(self, attempt_id: int, heard: Heard) -> Closing:
-        """How the attempt ended, with what it cost."""
+        """How the attempt ended, with what it cost, as far as the price is known."""
         result = heard.result
         if isinstance(result, Unsent):
             return Closing(attempt_id, AttemptState.UNSENT)
+        price = self._deployment.price
+        # An answer took tokens even if nobody counted them.
+        unknown = price is None and isinstance(result, Answer)
         return Closing(
             attempt_id,
             AttemptState.ANSWERED if isinstance(result, Answer) else AttemptState.FAILED,
@@ -107,7 +110,7 @@ class Caller:
             status=heard.status if isinstance(result, Answer) else result.status or heard.status,
             latency_ms=heard.latency_ms,
             usage=result.usage,
-            cost_micro=pricing.cost_micro(result.usage, self._deployment.price),
+            cost_micro=None if unknown else pricing.cost_micro(result.usage, price),
             text=result.text if isinstance(result, Answer) else result.message,
             flags=(*(result.flags if isinstance(result, Answer) else ()), *heard.flags),
         )

@@ -66,7 +66,7 @@ class Dispatcher:
     def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         return seat_chunk(
             tracks,
-            wanted(job.tier, job.recipe, job.task),
+            wanted(job.tier, job.recipe, job.task, budget=job.budget),
             available=available,
             chunk_size=self.chunk_size,
             horizon_s=self.horizon_s,
@@ -74,9 +74,9 @@ class Dispatcher:
         )
 
 
-def wanted(tier: Tier, recipe: Recipe, task: Task) -> Wanted:
+def wanted(tier: Tier, recipe: Recipe, task: Task, *, budget: bool) -> Wanted:
     needs = frozenset({"json"}) if task.kind is TaskKind.EXTRACT and task.schema is not None else frozenset()
-    return Wanted(tier, recipe, needs)
+    return Wanted(tier, recipe, needs, priced=budget)
 
 
 def _turn(job: WaitingJob, jobs: list[WaitingJob], load: Counter[str]) -> tuple[int, int, int]:

@@ -23,14 +23,15 @@ class Estimate:
     """Ranges are (low, high): early agreement and short answers to full councils and long ones; retries left out.
 
     ``finish_s``: seconds by the limits of the whole fleet, all of it healthy and nobody else using it; infinite where
-    it never can. ``unpriced``: deployments without a price in the fleet file, which count as free.
+    it never can. ``cost_usd``: None where no price is known. ``unpriced``: deployments of unknown price among the
+    ``deployments``; calls to them come on top of the cost.
     """
 
     items: int
     calls: tuple[int, int]
     input_tokens: tuple[int, int]
     output_tokens: tuple[int, int]
-    cost_usd: tuple[float, float]
+    cost_usd: tuple[float, float] | None
     finish_s: tuple[float, float]
     deployments: int
     unpriced: int
@@ -68,7 +69,8 @@ def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Itera
     )
     inputs = (once * few, once * many)
     # The cheapest seats at the least, the dearest at the most: an item's calls go to different deployments.
-    cheap, dear = _prices(seated, few, dearest=False), _prices(seated, many, dearest=True)
+    prices = [d.price for d in seated if d.price is not None]
+    cheap, dear = _mean(prices, few, dearest=False), _mean(prices, many, dearest=True)
     per_call = max(1.0, (inputs[1] + out[1]) / max(1, items * many))
     per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, items * few))
     return Estimate(
@@ -76,13 +78,13 @@ def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Itera
         calls=(items * few, items * many),
         input_tokens=inputs,
         output_tokens=out,
-        cost_usd=(_usd(inputs[0], out[0], cheap), _usd(inputs[1], out[1], dear)),
+        cost_usd=(_usd(inputs[0], out[0], cheap), _usd(inputs[1], out[1], dear)) if cheap and dear else None,
         finish_s=(
             forecast.finish_s(seated, items, few, per_call_low),
             forecast.finish_s(seated, items, _voices_to_find(seated, many), per_call),
         ),
         deployments=len(seated),
-        unpriced=sum(d.price == Price() for d in seated),
+        unpriced=len(seated) - len(prices),
     )
 
 
@@ -91,9 +93,11 @@ def _voices_to_find(seated: Sequence[Deployment], many: int) -> int:
     return min(many, len({d.family for d in seated}))
 
 
-def _prices(seated: Sequence[Deployment], count: int, *, dearest: bool) -> Price:
-    """The mean price of the ``count`` cheapest (or dearest) deployments."""
-    ranked = sorted((d.price for d in seated), key=lambda p: p.input_micro + p.output_micro, reverse=dearest)[:count]
+def _mean(prices: Iterable[Price], count: int, *, dearest: bool) -> Price | None:
+    """The mean of the ``count`` lowest (or highest) prices; None of no price."""
+    ranked = sorted(prices, key=lambda p: p.input_micro + p.output_micro, reverse=dearest)[:count]
+    if not ranked:
+        return None
     return Price(sum(p.input_micro for p in ranked) // len(ranked), sum(p.output_micro for p in ranked) // len(ranked))
 
 

@@ -37,8 +37,8 @@ class Flown:
     cold: bool = False
     """It was the first after a long pause: see ``Pulses.wakes``."""
     unsent: list[Question] = field(default_factory=list)
-    ended: list[tuple[Question, Heard, int]] = field(default_factory=list)
-    """(question, what was heard, its cost in micro-dollars)"""
+    ended: list[tuple[Question, Heard, int | None]] = field(default_factory=list)
+    """(question, what was heard, its cost in micro-dollars or None where the price is unknown)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,8 @@ class Feedback:
             reserved_tokens=sum(q.tokens for q, _, _ in flight.ended),
             actual_tokens=sum(usage.total for usage in usages),
             reserved_micro=sum(q.micro for q, _, _ in flight.ended) if money else 0,
-            actual_micro=sum(cost for _, _, cost in flight.ended) if money else 0,
+            # What nobody knows the cost of is held against the budget as it was reserved.
+            actual_micro=sum(q.micro if cost is None else cost for q, _, cost in flight.ended) if money else 0,
         )
         results = [heard.result for _, heard, _ in flight.ended]
         ok = sum(1 for result in results if isinstance(result, Answer))

@@ -25,7 +25,8 @@ _SAFE_SHARE = 0.95
 class Question:
     """One item's way through this seat. ``number``: of its next attempt row; ``used``: calls that were really made.
 
-    ``tokens`` and ``micro`` are reserved before the call: input and output together, and what they would cost.
+    ``tokens`` and ``micro`` are reserved before the call: input and output together, and what they would cost. That is
+    0 at an unknown price, at which no job with a budget is asked.
     ``done``: the steps taken for it that are taken once; ``size``: tokens that the item itself may take at most.
     """
 
@@ -148,7 +149,8 @@ class Wording:
         """Set what is to be reserved for the question, by what is known now."""
         inputs, outputs = self._expect(question.guessed_input, question.request.max_tokens)
         question.tokens = inputs + outputs
-        question.micro = pricing.cost_micro(Usage(input_tokens=inputs, output_tokens=outputs), self.deployment.price)
+        usage = Usage(input_tokens=inputs, output_tokens=outputs)
+        question.micro = pricing.cost_micro(usage, self.deployment.price) or 0
 
     def _expect(self, guess: int, max_tokens: int) -> tuple[int, int]:
         """Input and output tokens to set aside: the most it may be, until enough has been seen to know better.

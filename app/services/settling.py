@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine
 
@@ -124,7 +124,10 @@ class Settler:
             return plan.extended(seats)
         hopeful = [s for s in everyone if s.health is None or s.health.state is not State.OUT]
         seats = self._bench(chunk, plan, tables, hopeful, frozenset())
-        return None if _would_ask(plan.extended(seats), tables, stuck) else plan.ended("nobody_left")
+        if _would_ask(plan.extended(seats), tables, stuck):
+            return None
+        seats = self._bench(replace(chunk, budget=False), plan, tables, hopeful, frozenset())
+        return plan.ended("unpriced" if _would_ask(plan.extended(seats), tables, stuck) else "nobody_left")
 
     @staticmethod
     def _bench(
@@ -133,7 +136,8 @@ class Settler:
         """Seats for those who were not called for this chunk yet, and are not among the ``seated``."""
         called = frozenset(plan.seats[b.seat].deployment for ballots in tables.values() for b in ballots if b.tries)
         tracks = [Track(s.deployment, pace=1.0, behind_s=s.behind_s) for s in seen]
-        return further_seats(tracks, wanted(chunk.tier, plan.recipe, chunk.task), plan, called | seated)
+        wish = wanted(chunk.tier, plan.recipe, chunk.task, budget=chunk.budget)
+        return further_seats(tracks, wish, plan, called | seated)
 
 
 def _would_ask(plan: Plan, tables: dict[int, tuple[Ballot, ...]], stuck: list[int]) -> bool:

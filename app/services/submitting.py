@@ -38,6 +38,10 @@ _SCHEMA_TYPES = ("object", "array", "string", "boolean", "number", "integer", "n
 
 _Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
 
+# Met by ``eligible`` in the opposite order.
+_CONSTRAINTS = ("unpriced", "context", "capabilities", "privacy", "tier")
+_PRICE_HINT = "state input_price and output_price in the fleet file (0 where it is free), or leave --max-cost out"
+
 
 class JobSpec(BaseModel):
     """What a producer wants of a job, beside its items. Strict: no unknown field, no number given as a string."""
@@ -93,7 +97,7 @@ class JobSpec(BaseModel):
     @property
     def wanted(self) -> Wanted:
         needs = frozenset({"json"}) if self.task == "extract" and self.schema_ is not None else frozenset[str]()
-        return Wanted(Tier(self.tier), self.recipe, needs)
+        return Wanted(Tier(self.tier), self.recipe, needs, priced=self.max_cost_usd is not None)
 
     @property
     def task_of_items(self) -> Task:
@@ -206,13 +210,17 @@ def able(deployments: Iterable[Deployment], wanted: Wanted) -> list[Deployment]:
             refused[why] += 1
     if not serving:
         # Constraints are looked at in one order, so the one met last is the one that took the last deployment out.
-        last = next((why for why in ("context", "capabilities", "privacy", "tier") if refused[why]), "fleet")
-        raise UsageError(f"no deployment of the fleet may serve this job: {_emptied_by(last, wanted)}")
+        last = next((why for why in _CONSTRAINTS if refused[why]), "fleet")
+        raise UsageError(
+            f"no deployment of the fleet may serve this job: {_emptied_by(last, wanted)}",
+            hint=_PRICE_HINT if last == "unpriced" else None,
+        )
     families = len({d.family for d in serving})
     if wanted.recipe.strategy == "majority-vote" and families < wanted.recipe.quorum:
         raise UsageError(
             f"a quorum of {wanted.recipe.quorum} needs as many model families, and the fleet has {families} "
-            f"for tier {wanted.tier.value}",
+            f"for tier {wanted.tier.value}"
+            + (f", without the {refused['unpriced']} of unknown price" if refused["unpriced"] else ""),
             hint="the same family at two vendors is one voice; choose a smaller --council, or single-query",
         )
     return serving
@@ -228,6 +236,8 @@ def _emptied_by(constraint: str, wanted: Wanted) -> str:
             return f"capabilities: none of the right tier can {', '.join(sorted(wanted.needs))}"
         case "context":
             return f"context: none has a window of {wanted.min_context} tokens"
+        case "unpriced":
+            return "unpriced: it has a budget (--max-cost), and nobody knows a price of those that otherwise might"
     return "the fleet file names no model"
 
 

@@ -39,7 +39,7 @@ Vendor = dict[str, Any]
 
 def vendor(name: str, model: str = "m", **more: Any) -> Vendor:
     """A provider of one model. ``more``: keys of the provider (``protocol`` is ``openai`` unless given), and tier,
-    family, quality, capabilities of the model."""
+    family, quality, capabilities of the model; ``priced=False``: nobody knows its price."""
     return {"name": name, "model": model, "family": f"family-{name}", "tier": "cheap", "quality": 0.5, **more}
 
 
@@ -53,7 +53,8 @@ def fleet_toml(vendors: Iterable[Vendor], port: int) -> str:
         lines += ["[[provider.model]]", f'id = "{row["model"]}"', f'tier = "{row["tier"]}"']
         lines += [f'family = "{row["family"]}"', f"quality = {row['quality']}"]
         lines += [f"context_window = {row.get('context_window', 32000)}"]
-        lines += [f"max_output = {row.get('max_output', 4000)}", "input_price = 1", "output_price = 2"]
+        lines += [f"max_output = {row.get('max_output', 4000)}"]
+        lines += ["input_price = 1", "output_price = 2"] if row.get("priced", True) else []
         lines += [f"capabilities = {_toml(row.get('capabilities', []))}", ""]
     return "\n".join(lines)
 

@@ -248,7 +248,11 @@ def test_a_dry_run_needs_no_server_and_stores_nothing(bare: Run) -> None:
     assert ran.json["finish_s"][0] > 100
     words = bare("submit", "in.csv", "--dry-run").out
     assert "calls     100\n" in words
-    assert "2 of the deployments have no price" in words
+    assert "cost      unknown\n" in words and "2 of the deployments have no known price" in words
+    assert ran.json["cost_usd"] is None and ran.json["unpriced"] == 2
+    refused = bare("submit", "in.csv", "--max-cost", "5", "--dry-run")
+    assert (refused.code, refused.out) == (2, "")
+    assert "unpriced: it has a budget (--max-cost)" in refused.err and "state input_price" in refused.err
     assert bare("submit", write("text\n", "none.csv"), "--dry-run").code == 2
 
 
@@ -354,6 +358,9 @@ def test_spend_fleet_and_doctor_answer(cli: Run, worked_job: Callable[..., str])
     assert {row["health"] for row in checked.json} <= {"down"}
     doctor = cli("doctor", "--json")
     assert doctor.code == 0
+    unpriced = {f["what"]: f["advice"] for f in doctor.json if f["what"].startswith("price ")}
+    assert unpriced.keys() == {"price one/small", "price one/mid"}
+    assert all("state input_price and output_price" in advice for advice in unpriced.values())
     assert {f["state"] for f in doctor.json if f["what"] in ("postgres", "redis", "fleet")} <= {"ok", "warn"}
 
 

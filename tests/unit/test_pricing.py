@@ -26,10 +26,17 @@ prices = st.builds(Price, st.integers(0, 10**9), st.integers(0, 10**9))
         (Usage(9, 0, 0, 0), Price(50_000, 0), 0),
         (Usage(5, 0, 5, 0), Price(50_000, 50_000), 1),  # rounded on the sum, not on its parts
         (Usage(10**9, 0, 10**9, 0), Price(0, 0), 0),
+        (Usage(1_000_000, 1_000_000, 0, 0), Price(50_000, 80_000, 5_000), 55_000),
+        (Usage(0, 1_000_000, 0, 0), Price(50_000, 80_000, 0), 0),  # cached for nothing is not "as input"
     ],
 )
 def test_costs(usage: Usage, price: Price, micro: int) -> None:
     assert cost_micro(usage, price) == micro
+
+
+def test_an_unknown_price_makes_an_unknown_cost_but_of_no_tokens_none() -> None:
+    assert cost_micro(Usage(1, 0, 0, 0), None) is None and cost_micro(Usage(0, 0, 0, 1), None) is None
+    assert cost_micro(Usage(), None) == 0
 
 
 @given(usages, prices)

@@ -90,7 +90,7 @@ def test_a_good_file_becomes_deployments_with_exact_prices_and_both_kinds_of_lim
     assert (groq.tier, groq.quality, groq.timeout_s, groq.local) == (Tier.CHEAP, 0.6, 12.5, False)
     assert groq.capabilities == {"json", "code"}
     assert home.limits == Limits(rpm=7) and home.provider_limits == Limits()
-    assert home.local and home.reasoning and home.quality == 0.5 and home.price == Price()
+    assert home.local and home.reasoning and home.quality == 0.5 and home.price == Price(0, 0)
     assert fleet.provider("groq").quota_reset == "Europe/Berlin"
     assert fleet.provider("home").base_url == "http://gpu-box:11434/v1"
     assert fleet.deployment("home/qwen3:8b") is home
@@ -133,6 +133,8 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest() -> None:
         ("input_price = 0.05", "input_price = inf", "input_price must be a finite number"),
         ("input_price = 0.05", "input_price = 1e99999999999999999999", "fleet.toml:20: "),
         ("input_price = 0.05", "input_price = 0.0000001", "input_price must have at most six decimals"),
+        ("input_price = 0.05\n", "", "input_price and output_price stand together: state both (0 where it is free)"),
+        ("input_price = 0.05\noutput_price", "cached_input_price", "cached_input_price stands beside input_price"),
         ('tier = "cheap"', 'tier = "cheep"', 'must be one of cheap, standard, complex; did you mean "cheap"?'),
         ('tier = "cheap"', 'tier = "private"', "set local = true on its provider"),
         ('tier = "cheap"', "tier = []", "fleet.toml:16: "),
@@ -240,8 +242,9 @@ def test_missing_files_and_directories(tmp_path: Path) -> None:
 
 
 def test_rows_can_be_made_without_a_file_and_cannot_be_changed() -> None:
-    model = ModelRow(id="m", tier="cheap", family="m", context_window=10, max_output=10, input_price=Decimal("0.05"))
-    assert model.input_price == Decimal("0.05") and model.input_micro == 50_000
+    prices = {"input_price": Decimal("0.05"), "output_price": 0.08}
+    model = ModelRow(id="m", tier="cheap", family="m", context_window=10, max_output=10, **prices)
+    assert model.input_price == Decimal("0.05") and model.stated_price == Price(50_000, 80_000)
     row = ProviderRow(name="a", protocol="openai", base_url="http://127.0.0.1:1/a/v1", model=(model,))
     with pytest.raises(ValidationError):
         row.name = "b"

@@ -21,7 +21,7 @@ from app.core.plan import SYNTHESISER, VOICE, Plan
 from app.core.recipe import STRATEGIES, Recipe, parse
 from app.core.seating import Chunk, Track, Wanted, eligible, further_seats, seat_chunk, serving
 from app.core.strategies import decide
-from app.core.values import Deployment, Tier
+from app.core.values import Deployment, Price, Tier
 
 HORIZON_S = 20.0
 
@@ -65,6 +65,8 @@ def chunk_of(tracks: Sequence[Track], wish: Wanted, **more: int) -> Chunk | None
         ),
         (deployment("p/m"), replace(wanted(), min_context=8_001), "context"),
         (deployment("p/m"), replace(wanted(), min_context=8_000), None),
+        (deployment("p/m"), replace(wanted(), priced=True), "unpriced"),
+        (deployment("p/m", price=Price(0, 0)), replace(wanted(), priced=True), None),
     ],
 )
 def test_a_constraint_that_forbids_is_named(offered: Deployment, wish: Wanted, why_not: str | None) -> None:
