@@ -149,8 +149,9 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
 def _plan(plan: dict[str, Any] | None) -> dict[str, Any] | None:
     if plan is None:
         return None
-    names = ("deployment", "family", "quality", "role")
-    return {**plan, "seats": [dict(zip(names, seat, strict=True)) for seat in plan["seats"]]}
+    # What stands at the end was not always written down.
+    names = ("deployment", "family", "quality", "role", "window", "latency_ms")
+    return {**plan, "seats": [dict(zip(names, seat, strict=False)) for seat in plan["seats"]]}
 
 
 def _rows(connection: Connection, sql: str, values: Any) -> list[dict[str, Any]]:

@@ -179,14 +179,9 @@ class Errand:
 
     def _word(self, fleet: Fleet) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
-        widest = max(
-            (
-                d.context_window
-                for d in fleet.deployments
-                if eligible(d, wanted(self._ask.tier, self._ask.plan.recipe, self._ask.task)) is None
-            ),
-            default=0,
-        )
+        ask = self._ask
+        wish = wanted(ask.tier, ask.plan.recipe, ask.task, budget=ask.max_cost_micro is not None)
+        widest = max((d.context_window for d in fleet.deployments if eligible(d, wish) is None), default=0)
         for item in self._ask.items:
             worded = self._wording.first(item, cut=False)
             if isinstance(worded, TooLong) and worded.needs > widest:
