@@ -66,6 +66,11 @@ class Limits:
     tpm: int | None = None
     tpd: int | None = None
     concurrency: int | None = None
+    rph: int | None = None
+    tph: int | None = None
+    rpmo: int | None = None
+    tpmo: int | None = None
+    """Requests (``r``) and tokens (``t``) a minute, hour, day and month."""
 
 
 @dataclass(frozen=True, slots=True)

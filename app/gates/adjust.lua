@@ -2,18 +2,19 @@
 --
 -- KEYS   stems (see common.lua): the scopes of the grant; then the job's money, if any; then the retries; then the
 --        breaker, if any
---   writes  :amt :win of a scope while the reservation is in the window, :day while its day lasts, :live :lamt;
+--   writes  :amt :win of a scope while the reservation is in the window, :hour:amt :hour:win likewise, :day and :month
+--           while they last, :live :lamt;
 --           :money; :spans while the span of the grant is kept; breaker's :live :lamt, and its probe where the probe is given back. A cold stem is left alone.
 -- ARGV   1 clock or ''   2 reservation id   3 window ms   4 calls whose slots are free again
 --        5 change in calls (<= 0)   6 change in tokens   7 change in micro-dollars   8 number of scopes
 --        9 '1' with money, else ''   10 '1' with a breaker, else ''   11 '1' to free the breaker's probe, else ''
 --        12 change in first calls (<= 0)   13 change in retries (<= 0)   14 ms at which the grant was made
---        then for each scope: the day on which the grant was counted
+--        15 margin ms   then for each scope: the day on which the grant was counted, and the month
 -- Returns 1. No sum ever falls below zero.
 
 local now, id, window = clock(), ARGV[2], tonumber(ARGV[3])
 local slots, d_calls, d_tokens, d_micro = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local scopes = tonumber(ARGV[8])
+local scopes, granted, margin = tonumber(ARGV[8]), tonumber(ARGV[14]), tonumber(ARGV[15])
 
 local function land(stem)
   local flying = tonumber(redis.call('HGET', stem .. ':lamt', id) or 0)
@@ -29,7 +30,7 @@ local function land(stem)
   redis.call('HINCRBY', stem .. ':lamt', '#calls', int(-n))
 end
 
-local function correct_window(stem)
+local function correct_window(stem, id)
   local amount = redis.call('HGET', stem .. ':amt', id)
   if not amount then return end
   local c, t = string.match(amount, '^(%d+) (%d+)$')
@@ -44,17 +45,23 @@ local function correct_window(stem)
   end
 end
 
+local function correct_calendar(key, day)
+  local stored = redis.call('HMGET', key, 'day', 'calls', 'tokens')
+  if stored[1] ~= day then return end
+  redis.call('HSET', key, 'calls', int(math.max(0, stored[2] + d_calls)),
+    'tokens', int(math.max(0, stored[3] + d_tokens)))
+end
+
 for i = 1, scopes do
   local stem = KEYS[i]
-  if is_warm(stem) then
-    prune(stem, now, window)
+  local stands = standing(stem)
+  if stands.warm then
+    prune(stem, stands, now, window, margin)
     land(stem)
-    correct_window(stem)
-    local day = redis.call('HMGET', stem .. ':day', 'day', 'calls', 'tokens')
-    if day[1] == ARGV[14 + i] then
-      redis.call('HSET', stem .. ':day', 'calls', int(math.max(0, day[2] + d_calls)),
-        'tokens', int(math.max(0, day[3] + d_tokens)))
-    end
+    correct_window(stem, id)
+    correct_calendar(stem .. ':day', ARGV[14 + 2 * i])
+    if stands.hour then correct_window(stem .. ':hour', int(hour_span(granted))) end
+    if stands.month then correct_calendar(stem .. ':month', ARGV[15 + 2 * i]) end
   end
 end
 
@@ -67,7 +74,7 @@ if ARGV[9] ~= '' then
 end
 
 local retried = KEYS[scopes + (ARGV[9] ~= '' and 1 or 0) + 1] .. ':spans'
-local span = int(math.floor(tonumber(ARGV[14]) / SPAN_MS))
+local span = int(math.floor(granted / SPAN_MS))
 for field, change in pairs({['f' .. span] = tonumber(ARGV[12]), ['r' .. span] = tonumber(ARGV[13])}) do
   local counted = change < 0 and redis.call('HGET', retried, field)
   if counted then redis.call('HSET', retried, field, int(math.max(0, counted + change))) end

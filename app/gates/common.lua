@@ -8,9 +8,16 @@
 --                                 of another run (Redis restarted, perhaps from an old snapshot): the stem is cold
 --                 :cold   string  "<run id> <ms>": when this run first met the stem cold
 --   scope         :hold   string  ms of the clock until which the provider asked us to stay away
+--                 :learned hash   rule -> "<value> <ms at which it ends> <ms at which it was learned> <s or i>", where s
+--                                 is stated by the provider and i inferred from a refusal; kept a while after its end
 --                 :win    zset    reservation id -> ms at which it was granted
 --                 :amt    hash    reservation id -> "<calls> <tokens>" still counted; '#calls', '#tokens' -> their sums
 --                 :day    hash    day -> YYYY-MM-DD in the provider's zone, calls, tokens -> used on that day
+--                 :month  hash    the same of a calendar month, day -> YYYY-MM
+--                 :hour:win, :hour:amt    as :win and :amt, of the last hour; a reservation's place is taken by the
+--                                 ten seconds it was made in, and its moment by their end
+--                 :hour:warm, :month:warm  as :warm. Hours and months are counted from when a limit on them is first
+--                                 in force (then the scope is cold until the ledger has told of them), and ever after
 --   scope,        :live   zset    reservation id -> ms at which its lease ends
 --   breaker       :lamt   hash    reservation id -> calls in flight; '#calls' -> their sum
 --   money         :money  string  micro-dollars spent or reserved by the job
@@ -36,6 +43,12 @@ local function int(value) return string.format('%.0f', value) end
 local function name_of(stem) return string.match(stem, '{(.*)}') end
 
 local function is_warm(stem) return redis.call('GET', stem .. ':warm') == RUN end
+
+-- What stands about a scope: {warm, hour, month: what of it is warm, held: ms until which it is held}.
+local function standing(stem)
+  local got = redis.call('MGET', stem .. ':warm', stem .. ':hour:warm', stem .. ':month:warm', stem .. ':hold')
+  return {warm = got[1] == RUN, hour = got[2] == RUN, month = got[3] == RUN, held = tonumber(got[4] or 0)}
+end
 
 -- TTL of at least `ms`: never shortens one that is there.
 local function keep(key, ms)
@@ -65,9 +78,12 @@ local function pop(zset, hash, upto)
   end
 end
 
-local function prune(stem, now, window)
+local HOUR_MS, HOUR_SPAN_MS = 3600000, 10000
+
+local function prune(stem, stands, now, window, margin)
   pop(stem .. ':win', stem .. ':amt', now - window)
   pop(stem .. ':live', stem .. ':lamt', now)
+  if stands.hour then pop(stem .. ':hour:win', stem .. ':hour:amt', now - HOUR_MS - margin) end
 end
 
 local function window_used(stem)
@@ -77,9 +93,10 @@ end
 
 local function in_flight(stem) return tonumber(redis.call('HGET', stem .. ':lamt', '#calls') or 0) end
 
--- Calls and tokens used on `day`. A later day than asked for stands (the clock stepped back): it is not forgotten.
-local function day_used(stem, day)
-  local stored = redis.call('HMGET', stem .. ':day', 'day', 'calls', 'tokens')
+-- Calls and tokens used on `day`, of a `key` that ends in :day (or in that month, of one that ends in :month). A later
+-- one than asked for stands (the clock stepped back): it is not forgotten.
+local function calendar_used(key, day)
+  local stored = redis.call('HMGET', key, 'day', 'calls', 'tokens')
   if not stored[1] or stored[1] < day then return day, 0, 0 end
   return stored[1], tonumber(stored[2]), tonumber(stored[3])
 end
@@ -141,17 +158,69 @@ local function enter_flight(stem, id, lease_end, calls, now)
   keep(stem .. ':lamt', lease_end - now)
 end
 
-local function set_day(stem, day, calls, tokens, ms_left)
-  redis.call('HSET', stem .. ':day', 'day', day, 'calls', int(calls), 'tokens', int(tokens))
-  keep(stem .. ':day', ms_left + 60000)
+local function set_calendar(key, day, calls, tokens, ms_left)
+  redis.call('HSET', key, 'day', day, 'calls', int(calls), 'tokens', int(tokens))
+  keep(key, ms_left + 60000)
+end
+
+local function hour_span(at) return (math.floor(at / HOUR_SPAN_MS) + 1) * HOUR_SPAN_MS end
+
+local function enter_hour(stem, at, calls, tokens, now, margin)
+  local zset, hash, ends = stem .. ':hour:win', stem .. ':hour:amt', hour_span(at)
+  local c, t = string.match(redis.call('HGET', hash, int(ends)) or '0 0', '^(%d+) (%d+)$')
+  redis.call('ZADD', zset, int(ends), int(ends))
+  redis.call('HSET', hash, int(ends), int(c + calls) .. ' ' .. int(t + tokens))
+  redis.call('HINCRBY', hash, '#calls', int(calls))
+  redis.call('HINCRBY', hash, '#tokens', int(tokens))
+  keep(zset, ends + HOUR_MS + margin - now)
+  keep(hash, ends + HOUR_MS + margin - now)
+end
+
+-- One scope as argument `i` tells it, one text: rpm,tpm,rph,tph,rpd,tpd,rpmo,tpmo,concurrency,burst,upwards,day,start
+-- ms,end ms,month,start ms,end ms. Limits and burst are false where there are none. `upwards` is '1' where a learned
+-- limit counts even if it is above the file's.
+local RULES = {'rpm', 'tpm', 'rph', 'tph', 'rpd', 'tpd', 'rpmo', 'tpmo', 'concurrency'}
+local function scope_at(i)
+  local said, scope = {}, {}
+  for field in string.gmatch(ARGV[i], '([^,]*),?') do said[#said + 1] = field end
+  for n, rule in ipairs(RULES) do scope[rule] = tonumber(said[n]) or false end
+  scope.burst, scope.upwards = tonumber(said[10]) or false, said[11] == '1'
+  scope.day, scope.day_start, scope.day_end = said[12], tonumber(said[13]), tonumber(said[14])
+  scope.month, scope.month_start, scope.month_end = said[15], tonumber(said[16]), tonumber(said[17])
+  return scope
+end
+
+local function is_over(scope, now)
+  return now < scope.day_start or now >= scope.day_end or now < scope.month_start or now >= scope.month_end
+end
+
+-- Puts what has been learned of a scope's limits in the place of what the file says. Returns the lessons in force, flat:
+-- rule, value, ms at which it ends, ms at which it was learned, s or i, ...
+local function apply_learned(stem, scope, now)
+  local all, lessons = redis.call('HGETALL', stem .. ':learned'), {}
+  for i = 1, #all, 2 do
+    local rule, value, ends, at, how = all[i], string.match(all[i + 1], '^(%d+) (%d+) (%d+) (%a)$')
+    if tonumber(ends) > now then
+      local told = scope[rule]
+      if not told or tonumber(value) < told or scope.upwards then scope[rule] = tonumber(value) end
+      for _, field in ipairs({rule, value, ends, at, how}) do lessons[#lessons + 1] = field end
+    end
+  end
+  return lessons
+end
+
+-- Is the ledger to be asked before anything of this scope is granted?
+local function is_cold(scope, stands)
+  return not stands.warm or ((scope.rph or scope.tph) and not stands.hour)
+    or ((scope.rpmo or scope.tpmo) and not stands.month)
 end
 
 -- The rules of one scope, added to `rules`. A rule is {reason, rule, free, most, wait}: `free` calls of the reservation
 -- fit now, `most` can ever fit, wait(n) is the ms until n of them fit (asked only where free < n <= most).
--- `limits` = {rpm, tpm, rpd, tpd, concurrency, burst, day, day_start, day_end}; false where the provider names none.
--- `burst` is the share of a minute's requests and tokens that may leave within one second (never less than one call).
-local function scope_rules(rules, stem, limits, calls, tokens, now, window, margin)
-  local rpm, tpm, rpd, tpd, concurrency, burst, day, _, day_end = unpack(limits)
+-- `scope.burst` is the share of a minute's requests and tokens that may leave within one second (never less than one
+-- call).
+local function scope_rules(rules, stem, scope, stands, calls, tokens, now, window, margin)
+  local rpm, tpm, burst, concurrency = scope.rpm, scope.tpm, scope.burst, scope.concurrency
   local name = name_of(stem)
   local function add(reason, rule, free, most, wait)
     rules[#rules + 1] = {reason = reason, rule = name .. ' ' .. rule, free = free, most = most, wait = wait}
@@ -163,7 +232,7 @@ local function scope_rules(rules, stem, limits, calls, tokens, now, window, marg
   end
   local function need(n) return math.ceil(n * tokens / calls) end
 
-  local held = tonumber(redis.call('GET', stem .. ':hold') or 0)
+  local held = stands.held
   if held > now then add('hold', 'hold', 0, calls, function() return held - now end) end
 
   local used_calls, used_tokens = window_used(stem)
@@ -200,12 +269,41 @@ local function scope_rules(rules, stem, limits, calls, tokens, now, window, marg
     end
   end
 
+  local rph, tph = scope.rph, scope.tph
+  if rph or tph then
+    local hour = stem .. ':hour'
+    local hour_calls, hour_tokens = window_used(hour)
+    if rph then
+      add('hour_requests', 'rph', rph - hour_calls, rph, function(n)
+        return window_wait(hour, 1, hour_calls + n - rph, now, HOUR_MS + margin)
+      end)
+    end
+    if tph then
+      add('hour_tokens', 'tph', share(tph - hour_tokens), share(tph), function(n)
+        return window_wait(hour, 2, hour_tokens + need(n) - tph, now, HOUR_MS + margin)
+      end)
+    end
+  end
+
   -- A call sent in the last moments of a day may be counted by the provider on the next one: those moments are closed.
-  local closing = now >= day_end - margin
-  local _, day_calls, day_tokens = day_used(stem, day)
-  local function until_reset() return day_end - now end
-  if rpd then add('day_requests', 'rpd', closing and 0 or rpd - day_calls, rpd, until_reset) end
-  if tpd then add('day_tokens', 'tpd', closing and 0 or share(tpd - day_tokens), share(tpd), until_reset) end
+  -- The same holds for months.
+  for _, period in ipairs({'day', 'month'}) do
+    local suffix = period == 'day' and 'd' or 'mo'
+    local requests, budget = scope['rp' .. suffix], scope['tp' .. suffix]
+    if requests or budget then
+      local ends = scope[period .. '_end']
+      local closing = now >= ends - margin
+      local _, spent_calls, spent_tokens = calendar_used(stem .. ':' .. period, scope[period])
+      local function until_reset() return ends - now end
+      if requests then
+        add(period .. '_requests', 'rp' .. suffix, closing and 0 or requests - spent_calls, requests, until_reset)
+      end
+      if budget then
+        local free = closing and 0 or share(budget - spent_tokens)
+        add(period .. '_tokens', 'tp' .. suffix, free, share(budget), until_reset)
+      end
+    end
+  end
 
   if concurrency then
     add('concurrency', 'concurrency', concurrency - in_flight(stem), concurrency, function()
@@ -291,12 +389,4 @@ local function spend_retries(stem, calls, retries, now)
     if tonumber(string.sub(field, 2)) <= current - RETRY_SPANS then redis.call('HDEL', key, field) end
   end
   redis.call('PEXPIRE', key, int(2 * RETRY_SPANS * SPAN_MS))
-end
-
--- The limits of one scope, which start at ARGV[first]; '' means the provider names none.
-local function limits_at(first)
-  local limits = {}
-  for i = 0, 5 do limits[i + 1] = tonumber(ARGV[first + i]) or false end
-  limits[7], limits[8], limits[9] = ARGV[first + 6], tonumber(ARGV[first + 7]), tonumber(ARGV[first + 8])
-  return limits
 end

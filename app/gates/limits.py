@@ -11,125 +11,49 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import redis
 
-from app.core.values import Limits
-from app.gates.day import Day, day_of
-from app.gates.scripts import Clock, Lua, stem, text
+from app.gates.day import Period, day_of, month_of
+from app.gates.scripts import Clock, Lua, reaching_redis, stem, text
+from app.gates.terms import (
+    REASONS,
+    RULES,
+    Denied,
+    Grant,
+    Known,
+    Learned,
+    Money,
+    Reason,
+    RetryBudget,
+    Rule,
+    RuleUsage,
+    Scope,
+    ScopeUsage,
+)
 
-Reason = Literal[
-    "rate", "tokens", "day_requests", "day_tokens", "concurrency", "money", "hold", "retries", "breaker_open", "cold"
-]
+__all__ = [
+    "Denied", "Gates", "Grant", "Known", "Learned", "Money", "Reason", "RetryBudget", "Rule", "RuleUsage", "Scope",
+    "ScopeUsage",
+]  # fmt: skip
 
-_REASONS: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
 _WINDOW_MS = 60_000
 _LONGEST_HOLD_S = 86_400.0
 _RETRIES = stem("retries")
+# A lesson is remembered after its end: if it has to be learned again it lasts longer.
+_REMEMBERED_MS = 7_200_000
+_LONGEST_LESSON_S = 32 * 86_400.0
+_COUNTED_WHERE_LIMITED = frozenset({"rph", "tph", "rpmo", "tpmo"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Something with limits of its own: ``provider:groq``, or one deployment, ``deployment:groq/llama-3.1``."""
+class _Told:
+    """A scope as the scripts are told it, on one day."""
 
-    name: str
-    limits: Limits
-    zone: str = "UTC"
-    """IANA zone whose midnight resets the daily limits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """``amount_micro`` of a job that may spend ``limit_micro`` in all (millionths of a US dollar)."""
-
-    job_id: str
-    limit_micro: int
-    amount_micro: int
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Calls that may be made. They must leave for the provider within the margin after ``at_ms``."""
-
-    id: str
-    calls: int
-    tokens: int
-    at_ms: int
-    """Redis's clock, ms since 1970."""
-    scopes: tuple[str, ...]
-    days: tuple[str, ...]
-    """The day on which each scope counted it."""
-    money: Money | None = None
-    breaker: str | None = None
-    probe: bool = False
-    """The one call that finds out whether an open breaker may close."""
-    retries: int = 0
-    """How many of the calls were counted as retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """Nothing was charged. First try again with ``room`` calls, if any; else wait, if that helps; else give up."""
-
-    reason: Reason
-    rule: str
-    """The rule that blocks longest: ``provider:groq rpm``, ``job:7 money``, ``breaker:groq/llama-3.1``."""
-    wait_ms: int
-    """Until the reservation fits if nobody else reserves; or, where it is larger than the rules ever allow, until the
-    largest part they do allow fits. -1: waiting gains nothing over ``room``. Exact for rate, tokens, day, hold,
-    retries and an open breaker; for concurrency, slow start and a probe under way, when to look again (at most 50, 50
-    and 500 ms). For ``cold``: how long to wait before the ledger is read, see ``Gates``."""
-    room: int
-    """How many of the calls, each with its share ``tokens/calls`` (the sum rounded up), fit now. First calls come
-    before retries in this count: whoever takes a part leaves the retries to the last."""
-    cold: tuple[str, ...] = ()
-    """Names of all that is cold: scopes, or ``job:<id>``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger knows about a scope. Times are ms of Redis's clock, as in ``Grant.at_ms``.
-
-    Calls still open count in all four, with the tokens that were reserved for them.
-    """
-
-    window: tuple[tuple[int, int, int], ...] = ()
-    """(at_ms, calls, tokens) of the last minute and the margin."""
-    day_calls: int = 0
-    day_tokens: int = 0
-    in_flight: tuple[tuple[int, int], ...] = ()
-    """(lease end ms, calls)"""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleUsage:
-    """``limit`` None: the provider names none. ``resets_ms``: from now until some (of a day: all) is free again."""
-
-    rule: Literal["rpm", "tpm", "rpd", "tpd", "concurrency"]
-    used: int
-    limit: int | None
-    resets_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeUsage:
-    name: str
-    warm: bool
-    rules: tuple[RuleUsage, ...]
-    in_flight: int
-    hold_ms: int
-    """How long the provider still wants us to stay away; 0: it does not."""
-    ready_s: float
-    """Until one small call is possible; infinite if never. Breaker and money are not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryBudget:
-    """Retries granted in the last minute, by whomever and to whomever, and how many that minute allows in all."""
-
-    used: int
-    allowed: int
+    day: Period
+    month: Period
+    text: str
 
 
 class Gates:
@@ -139,7 +63,8 @@ class Gates:
     reserved a minute apart may arrive closer together than that if the first was longer on its way. With every call
     sent so that it arrives within ``margin_s`` of its reservation no window of 60 s at the provider holds more than
     its limit. Calls that cannot leave in time are to be given back and reserved again. For the same reason the last
-    ``margin_s`` before a daily reset are closed to scopes that have a daily limit.
+    ``margin_s`` before a daily reset are closed to scopes that have a daily limit, and so with months. An hour rolls in
+    steps of ten seconds: its quota comes back up to ten seconds late, never early.
 
     ``burst`` is the share of a minute's requests and tokens that may leave within one second: a whole minute's quota at
     once would queue up on its way, and arrive later than the margin allows for.
@@ -147,7 +72,11 @@ class Gates:
     A scope is *cold* when this run of the Redis server has not been told what the ledger knows: after a flush, a
     restart (also one that restored a snapshot) or a failover. ``reserve`` then charges nothing and answers ``cold``
     with the names. Wait ``wait_ms`` (calls granted just before the loss are in the ledger by then, or were given up),
-    read the ledger, ``warm`` them, try again.
+    read the ledger, ``warm`` them, try again. A warm scope is cold again when a limit for its hour or month is first in
+    force, since these are not counted for scopes without one.
+
+    ``learn`` takes down what a provider shows to allow, in Redis, for all processes at once: while it lasts the smaller
+    of it and the limit given holds (the learned one in any case, where the scope may learn upwards).
 
     Retries have a budget of their own, over all providers and processes: within a minute no more than a tenth of the
     first calls, and 60 besides, so that a small job may retry at all. A fleet in trouble is then asked at most a tenth
@@ -161,17 +90,19 @@ class Gates:
     """
 
     def __init__(self, client: redis.Redis, *, margin_s: float = 1.0, burst: float | None = None) -> None:
+        self._client = client
         self.clock = Clock(client)
         self._burst = burst
         self._margin_ms = int(margin_s * 1000)
         self._window_ms = _WINDOW_MS + self._margin_ms
-        self._days: dict[str, Day] = {}
+        self._told: dict[Scope, _Told] = {}
         self._reserve = Lua(client, "reserve", self.clock)
         self._adjust = Lua(client, "adjust", self.clock)
         self._warm = Lua(client, "warm", self.clock)
         self._hold = Lua(client, "hold", self.clock)
         self._usage = Lua(client, "usage", self.clock)
         self._retries = Lua(client, "retries", self.clock)
+        self._learn = Lua(client, "learn", self.clock)
 
     def reserve(
         self,
@@ -206,18 +137,28 @@ class Gates:
         purse = (money.amount_micro, money.limit_micro) if money is not None else ("", "")
         asked = "" if breaker is None else "1"
         head = (grant_id, *sizes, *purse, asked, retries)
-        reply, days = self._today(scopes, lambda rules: self._reserve(keys, *head, *rules))
+        reply, told = self._today(scopes, lambda rules: self._reserve(keys, *head, *rules))
         outcome, now_ms, *rest = reply
         match text(outcome):
             case "granted":
-                names = tuple(scope.name for scope in scopes)
-                ids = tuple(day.id for day in days)
-                return Grant(grant_id, calls, tokens, int(now_ms), names, ids, money, breaker, bool(rest[0]), retries)
+                return Grant(
+                    grant_id,
+                    calls,
+                    tokens,
+                    int(now_ms),
+                    tuple(scope.name for scope in scopes),
+                    tuple(t.day.id for t in told),
+                    tuple(t.month.id for t in told),
+                    money,
+                    breaker,
+                    bool(rest[0]),
+                    retries,
+                )
             case "cold":
                 names = tuple(text(name) for name in rest[1:])
                 return Denied("cold", f"{names[0]} cold", max(0, int(rest[0])), 0, names)
             case _:
-                return Denied(_REASONS[text(rest[0])], text(rest[1]), int(rest[2]), int(rest[3]))
+                return Denied(REASONS[text(rest[0])], text(rest[1]), int(rest[2]), int(rest[3]))
 
     def true_up(
         self,
@@ -250,12 +191,32 @@ class Gates:
         for_ms = int(min(max(0.0, for_s), _LONGEST_HOLD_S) * 1000)
         return int(self._hold([stem(scope_name)], for_ms))
 
+    def learn(self, scope_name: str, rule: Rule, value: int, for_s: float, *, refused_at_ms: int | None = None) -> bool:
+        """The provider showed that it allows ``value`` (0 or more): for ``for_s`` (32 days at most) that is the limit.
+
+        ``refused_at_ms`` is ``Grant.at_ms`` of the calls that it refused, where the value is only inferred from that.
+        False where nothing changed: calls granted before the last lesson prove nothing about it, and a stated limit
+        does not lift an inferred one. Holds from the next reservation on, of whichever process; lost with Redis.
+        """
+        if rule not in RULES or value < 0:
+            raise ValueError("a lesson is about one of the rules, and no limit is negative")
+        for_ms = int(min(max(0.0, for_s), _LONGEST_LESSON_S) * 1000)
+        granted = "" if refused_at_ms is None else refused_at_ms
+        return bool(self._learn([stem(scope_name)], rule, value, for_ms, granted, _REMEMBERED_MS))
+
+    def lessons(self, scope_name: str) -> dict[Rule, Learned]:
+        """What has been learned of a scope, also what ended within the last two hours."""
+        with reaching_redis():
+            stored = self._client.hgetall(stem(scope_name) + ":learned")
+        said = {text(rule): text(lesson).split() for rule, lesson in stored.items()}
+        return {rule: _lesson(*said[rule]) for rule in RULES if rule in said}
+
     def warm(self, scope: Scope, known: Known) -> bool:
         """Opens a cold scope with what the ledger knows. False: another was first, and nothing changed."""
         body = json.dumps(asdict(known))
 
-        def load(rules: list[int | str]) -> Any:
-            return self._warm([stem(scope.name)], "scope", self._window_ms, *rules[-3:], body)
+        def load(rules: list[str]) -> Any:
+            return self._warm([stem(scope.name)], "scope", self._window_ms, *rules, self._margin_ms, body)
 
         reply, _ = self._today([scope], load)
         return text(reply[0]) == "warm"
@@ -302,43 +263,58 @@ class Gates:
             keys.append(stem(f"breaker:{grant.breaker}"))
         flags = ["1" if flag else "" for flag in (grant.money is not None, grant.breaker is not None, unprobe)]
         sizes = (self._window_ms, slots, calls, tokens, micro, len(grant.scopes))
-        self._adjust(keys, grant.id, *sizes, *flags, calls + retries, -retries, grant.at_ms, *grant.days)
+        periods = [name for pair in zip(grant.days, grant.months, strict=True) for name in pair]
+        again = (calls + retries, -retries, grant.at_ms, self._margin_ms)
+        self._adjust(keys, grant.id, *sizes, *flags, *again, *periods)
 
-    def _today(self, scopes: Sequence[Scope], run: Callable[[list[int | str]], Any]) -> tuple[Any, list[Day]]:
-        """Runs a script with each scope's limits and today's day; again where Redis says that a new day has begun."""
+    def _today(self, scopes: Sequence[Scope], run: Callable[[list[str]], Any]) -> tuple[Any, list[_Told]]:
+        """Runs a script with each scope as it is today; again where Redis says that a new day has begun."""
         for _ in range(3):
-            days = [self._day(scope.zone) for scope in scopes]
-            reply = run(
-                [arg for scope, day in zip(scopes, days, strict=True) for arg in self._rules(scope.limits, day)]
-            )
+            told = [self._told.get(scope) or self._tell(scope, self.now_ms()) for scope in scopes]
+            reply = run([each.text for each in told])
             if text(reply[0]) != "rollover":
-                return reply, days
-            self._days.update({scope.zone: day_of(scope.zone, int(reply[1])) for scope in scopes})
+                return reply, told
+            self._told.clear()
+            for scope in scopes:
+                self._tell(scope, int(reply[1]))
         raise RuntimeError("Redis's clock does not stay within one day")
 
-    def _rules(self, limits: Limits, day: Day) -> list[int | str]:
-        amounts = (limits.rpm, limits.tpm, limits.rpd, limits.tpd, limits.concurrency)
-        burst = "" if self._burst is None else str(self._burst)
-        return ["" if amount is None else amount for amount in amounts] + [burst, day.id, day.start_ms, day.end_ms]
-
-    def _day(self, zone: str) -> Day:
-        if zone not in self._days:
-            self._days[zone] = day_of(zone, self.now_ms())
-        return self._days[zone]
+    def _tell(self, scope: Scope, now_ms: int) -> _Told:
+        """One text, see ``scope_at`` in common.lua: it is sent with every reservation and made once a day."""
+        day, month = day_of(scope.zone, now_ms), month_of(scope.zone, now_ms)
+        limits = (getattr(scope.limits, rule) for rule in RULES)
+        said = (
+            *("" if limit is None else limit for limit in limits),
+            "" if self._burst is None else self._burst,
+            "1" if scope.learn_upwards else "",
+            *(day.id, day.start_ms, day.end_ms, month.id, month.start_ms, month.end_ms),
+        )
+        told = self._told[scope] = _Told(day, month, ",".join(str(part) for part in said))
+        return told
 
 
 def _purse(job_id: str) -> str:
     return stem(f"job:{job_id}")
 
 
-def _usage(scope: Scope, row: Sequence[int]) -> ScopeUsage:
-    warm, calls, tokens, oldest_ms, day_calls, day_tokens, day_ms, flying, hold_ms, ready_ms = row
-    limits = scope.limits
-    rules = (
-        RuleUsage("rpm", calls, limits.rpm, oldest_ms),
-        RuleUsage("tpm", tokens, limits.tpm, oldest_ms),
-        RuleUsage("rpd", day_calls, limits.rpd, day_ms),
-        RuleUsage("tpd", day_tokens, limits.tpd, day_ms),
-        RuleUsage("concurrency", flying, limits.concurrency, 0),
+def _usage(scope: Scope, row: Sequence[Any]) -> ScopeUsage:
+    warm, flying, hold_ms, ready_ms, used, limits, lessons = row
+    learned = {
+        text(rule): _lesson(*(text(part) for part in lesson))
+        for rule, *lesson in zip(*(lessons[n::5] for n in range(5)), strict=True)
+    }
+    rules = []
+    for n, rule in enumerate(RULES):
+        of_period = 3 * (n // 2)
+        spent, resets_ms = (flying, 0) if rule == "concurrency" else (used[of_period + n % 2], used[of_period + 2])
+        limit = None if limits[n] < 0 else limits[n]
+        if limit is not None or rule not in _COUNTED_WHERE_LIMITED:
+            configured = getattr(scope.limits, rule)
+            rules.append(RuleUsage(rule, spent, limit, resets_ms, configured, learned.get(rule)))
+    return ScopeUsage(
+        scope.name, bool(warm), tuple(rules), flying, hold_ms, math.inf if ready_ms < 0 else ready_ms / 1000
     )
-    return ScopeUsage(scope.name, bool(warm), rules, flying, hold_ms, math.inf if ready_ms < 0 else ready_ms / 1000)
+
+
+def _lesson(value: str, until: str, at: str, how: str) -> Learned:
+    return Learned(int(value), int(until), int(at), how == "i")

@@ -2,19 +2,19 @@
 -- or nothing.
 --
 -- KEYS   stems (see common.lua): the scopes; then the job's money, if any; then the retries; then the breaker, if any
---   reads   :warm :hold :win :amt :day :live :lamt of each scope, :warm :money, :spans, breaker's :state :live :lamt
---   writes  :win :amt :day :live :lamt of each scope, :money, :spans, breaker's :state (probe) :live :lamt;
---           :cold where cold
+--   reads   all of each scope, :warm :money, :spans, breaker's :state :live :lamt
+--   writes  :win :amt :day :live :lamt (:hour:win :hour:amt :month where warm) of each scope, :money, :spans, breaker's
+--           :state (probe) :live :lamt; :cold where cold
 -- ARGV   1 clock or ''   2 reservation id   3 calls (>= 1)   4 tokens of all calls together   5 lease ms
 --        6 window ms   7 margin ms   8 number of scopes   9 money amount in micro-dollars or ''
 --        10 the job's limit in micro-dollars   11 '1' with a breaker, else ''
 --        12 how many of the calls are retries (its last ones, where only a part fits)
---        then for each scope: rpm tpm rpd tpd concurrency burst ('' = none), day, day's start ms, day's end ms
+--        13.. each scope, see scope_at
 -- Returns
 --   {'granted', at ms, 1 if this is the breaker's probe else 0}
 --   {'denied', now ms, reason, rule, wait ms (-1: waiting gains nothing), room in calls}
 --   {'cold', now ms, ms to wait before the ledger is read, name, ...}   nothing was charged
---   {'rollover', now ms}   a day given is not today by this clock; nothing was charged
+--   {'rollover', now ms}   a day or month given is not that of this clock; nothing was charged
 
 local PROBE_POLL_MS = 500
 
@@ -26,17 +26,24 @@ local breaker = ARGV[11] ~= '' and KEYS[#KEYS] or nil
 local amount, purse = tonumber(ARGV[9]), tonumber(ARGV[10])
 local retried, retries = KEYS[scopes + (money and 1 or 0) + 1], tonumber(ARGV[12])
 
-local limits = {}
+local scope, stands = {}, {}
 for i = 1, scopes do
-  limits[i] = limits_at(13 + 9 * (i - 1))
-  if now < limits[i][8] or now >= limits[i][9] then return {'rollover', now} end
+  scope[i] = scope_at(12 + i)
+  if is_over(scope[i], now) then return {'rollover', now} end
 end
 
 local cold = {}
 local cold_wait = 0
 for i = 1, scopes + (money and 1 or 0) do
-  local stem = KEYS[i]
-  if not is_warm(stem) then
+  local stem, shut = KEYS[i], nil
+  if i <= scopes then
+    stands[i] = standing(stem)
+    apply_learned(stem, scope[i], now)
+    shut = is_cold(scope[i], stands[i])
+  else
+    shut = not is_warm(stem)
+  end
+  if shut then
     local run, first = string.match(redis.call('GET', stem .. ':cold') or '', '^(%w+) (%d+)$')
     if run ~= RUN then
       first = int(now)
@@ -57,8 +64,8 @@ end
 
 local rules = {}
 for i = 1, scopes do
-  prune(KEYS[i], now, window)
-  scope_rules(rules, KEYS[i], limits[i], calls, tokens, now, window, margin)
+  prune(KEYS[i], stands[i], now, window, margin)
+  scope_rules(rules, KEYS[i], scope[i], stands[i], calls, tokens, now, window, margin)
 end
 
 if money and amount > 0 then
@@ -99,8 +106,13 @@ for i = 1, scopes do
   local stem = KEYS[i]
   enter_window(stem, id, now, calls, tokens, now, window)
   enter_flight(stem, id, now + lease, calls, now)
-  local day, day_calls, day_tokens = day_used(stem, limits[i][7])
-  set_day(stem, day, day_calls + calls, day_tokens + tokens, limits[i][9] - now)
+  local day, day_calls, day_tokens = calendar_used(stem .. ':day', scope[i].day)
+  set_calendar(stem .. ':day', day, day_calls + calls, day_tokens + tokens, scope[i].day_end - now)
+  if stands[i].hour then enter_hour(stem, now, calls, tokens, now, margin) end
+  if stands[i].month then
+    local month, month_calls, month_tokens = calendar_used(stem .. ':month', scope[i].month)
+    set_calendar(stem .. ':month', month, month_calls + calls, month_tokens + tokens, scope[i].month_end - now)
+  end
 end
 if money then
   redis.call('INCRBY', money .. ':money', int(amount))

@@ -13,7 +13,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -342,4 +342,4 @@ def _deployment(row: ProviderRow, model: ModelRow, on: dt.date) -> Deployment:
 
 
 def _limits(row: ProviderRow | ModelRow) -> Limits:
-    return Limits(rpm=row.rpm, rpd=row.rpd, tpm=row.tpm, tpd=row.tpd, concurrency=row.concurrency)
+    return Limits(**{field.name: getattr(row, field.name) for field in fields(Limits)})

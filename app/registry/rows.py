@@ -103,8 +103,8 @@ Text = Annotated[str, Strict()]
 class _Limits(BaseModel):
     """Limits of a provider or of one model. ``None``: it names no such limit.
 
-    rpm, rpd: requests per minute, per day. tpm, tpd: tokens per minute, per day, input and output
-    together. concurrency: calls in flight at once.
+    rpm, rph, rpd, rpmo: requests per minute, hour, day, month. tpm, tph, tpd, tpmo: tokens, input and output
+    together. Minutes and hours roll; days and months are those of the calendar. concurrency: calls in flight at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,6 +113,10 @@ class _Limits(BaseModel):
     rpd: Count | None = None
     tpm: Count | None = None
     tpd: Count | None = None
+    rph: Count | None = None
+    tph: Count | None = None
+    rpmo: Count | None = None
+    tpmo: Count | None = None
     concurrency: Slots | None = None
 
 
@@ -198,7 +202,9 @@ class ProviderRow(_Limits):
     local: Flag = False
     """True: our own machine; may serve the private tier."""
     quota_reset: Text = "UTC"
-    """IANA zone in whose midnight the daily limits start again."""
+    """IANA zone in whose midnight the daily limits start again, and on the first of a month the monthly ones."""
+    learn_upwards: Flag = False
+    """May limits that the provider states count even where they are above those of this file?"""
     timeout_s: Seconds = 60.0
     models: tuple[ModelRow, ...] = Field(alias="model")
 

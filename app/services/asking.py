@@ -269,8 +269,10 @@ class Errand:
             case "cold":
                 self._asker.warmer.warm(no.cold, self._scopes, no.wait_ms, self._deployment.timeout_s)
                 return 0.0
-            case "day_requests" | "day_tokens":
-                self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"today's quota is used up ({no.rule})")
+            case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
+                self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")
+            case "hour_requests" | "hour_tokens" if not 0 <= no.wait_ms <= patience_ms:
+                self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"the hour's quota is used up ({no.rule})")
             case "money" if self._flying:
                 return None  # what comes back may have cost less than was set aside for it
             case "money":

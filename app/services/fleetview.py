@@ -13,7 +13,7 @@ from app.core.health import State
 from app.core.seating import Track
 from app.core.values import Deployment, Limits, Usage
 from app.gates.breaker import Breaker, BreakerView
-from app.gates.limits import Gates, ScopeUsage
+from app.gates.limits import Gates, RuleUsage, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
 from app.ledger.health import Health, current
 from app.registry.fleet import Fleet, FleetFile
@@ -26,6 +26,8 @@ MOST_ASKS = 40
 _PROBING_PACE = 0.1
 DEGRADED_BEHIND_S = 10.0
 """A degraded deployment is passed by while a healthy one is free within so many seconds more: half of the horizon."""
+_WINDOWS_S = {"pm": 60.0, "ph": 3600.0}
+"""Length of a rolling rule by its name without its first letter."""
 BURST = 0.1
 """Share of a minute's quota that may leave within one second, see ``Gates``."""
 
@@ -95,8 +97,8 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     names = shared if _any(deployment.provider_limits) else [deployment.name]
     calls = sum(queued.get(name, (0, 0))[0] for name in names)
     asks = queued.get(deployment.name, (0, 0))[1]
-    pace = min(_pace(limits, tokens) for limits in (deployment.provider_limits, deployment.limits))
-    speed = min(_speed(limits, latency_ms) for limits in (deployment.provider_limits, deployment.limits))
+    pace = min(_pace(usage, tokens) for usage in seen.usage)
+    speed = min(_speed(usage, latency_ms) for usage in seen.usage)
     speed = min(speed, _slow_start(seen, latency_ms))
     room = _room(seen.usage, tokens)
     if seen.breaker.state == "half_open":
@@ -119,20 +121,28 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     )
 
 
-def _pace(limits: Limits, tokens: float) -> float:
-    """Calls a second that the limits allow in the long run."""
+def _pace(usage: ScopeUsage, tokens: float) -> float:
+    """Calls a second that the limits in force allow from now on, days and months aside.
+
+    An hour's limit is no bound as long as more than its average minute is left of it.
+    """
     paces = [math.inf]
-    if limits.rpm is not None:
-        paces.append(limits.rpm / 60)
-    if limits.tpm is not None:
-        paces.append(limits.tpm / 60 / max(tokens, 1.0))
+    for rule in usage.rules:
+        window_s = _WINDOWS_S.get(rule.rule[1:])
+        if rule.limit is None or window_s is None:
+            continue
+        if window_s > 60 and rule.limit - rule.used > rule.limit * 60 / window_s:
+            continue
+        paces.append(rule.limit / window_s / _each(rule, tokens))
     return max(min(paces), 0.001)
 
 
-def _speed(limits: Limits, latency_ms: float) -> float:
+def _speed(usage: ScopeUsage, latency_ms: float) -> float:
     """Calls a second that fit into its concurrency, and that the gate lets leave."""
-    answered = (limits.concurrency or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
-    return answered if limits.rpm is None else min(answered, max(1.0, limits.rpm * BURST))
+    limits = {rule.rule: rule.limit for rule in usage.rules}
+    answered = (limits["concurrency"] or UNNAMED_CONCURRENCY) * 1000 / max(latency_ms, 1.0)
+    rpm = limits["rpm"]
+    return answered if rpm is None else min(answered, max(1.0, rpm * BURST))
 
 
 def _slow_start(seen: Seen, latency_ms: float) -> float:
@@ -143,13 +153,20 @@ def _slow_start(seen: Seen, latency_ms: float) -> float:
 
 def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:
     """Calls that the windows would let through at once; infinite where nothing limits them."""
-    rooms = [math.inf]
-    for usage in usages:
-        for rule in usage.rules:
-            if rule.limit is not None and rule.rule in ("rpm", "tpm"):
-                left = max(0, rule.limit - rule.used)
-                rooms.append(left if rule.rule == "rpm" else left / max(tokens, 1.0))
-    return min(rooms)
+    return min(
+        (
+            max(0, rule.limit - rule.used) / _each(rule, tokens)
+            for usage in usages
+            for rule in usage.rules
+            if rule.limit is not None and rule.rule[1:] in _WINDOWS_S
+        ),
+        default=math.inf,
+    )
+
+
+def _each(rule: RuleUsage, tokens: float) -> float:
+    """What one call takes of a rule."""
+    return 1.0 if rule.rule.startswith("r") else max(tokens, 1.0)
 
 
 def _any(limits: Limits) -> bool:

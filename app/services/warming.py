@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
 from app.core.values import Deployment
-from app.gates.limits import Gates, Known, Scope
-from app.ledger import history
+from app.gates.limits import Gates, Known, Rule, Scope
+from app.gates.terms import RULES
+from app.ledger import history, learned
 from app.registry.fleet import Fleet
 
 _WINDOW_S = 60.0
+_HOUR_S = 3600.0
 UNNAMED_CONCURRENCY = 64
 """Calls at once for a provider that names no limit of its own: nobody is to be flooded."""
 
@@ -28,13 +31,14 @@ def capacity(deployment: Deployment) -> int:
 
 def scopes_of(fleet: Fleet, deployment: Deployment) -> tuple[Scope, ...]:
     """The scopes a call to this deployment counts in: its own, and its provider's."""
-    zone = fleet.provider(deployment.provider).quota_reset
+    row = fleet.provider(deployment.provider)
+    zone, upwards = row.quota_reset, row.learn_upwards
     account = deployment.provider_limits
     if account.concurrency is None and deployment.limits.concurrency is None:
         account = replace(account, concurrency=UNNAMED_CONCURRENCY)
     return (
-        Scope(f"provider:{deployment.provider}", account, zone),
-        Scope(f"deployment:{deployment.name}", deployment.limits, zone),
+        Scope(f"provider:{deployment.provider}", account, zone, upwards),
+        Scope(f"deployment:{deployment.name}", deployment.limits, zone, upwards),
     )
 
 
@@ -57,6 +61,9 @@ class Warmer:
             if kind == "job":
                 self._gates.warm_money(rest, history.spent_micro(self._engine, rest))
             else:
+                # What was learned first: no call is to go out under the limits of the file in between.
+                for limit in learned.in_force(self._engine, name):
+                    self._gates.learn(name, cast(Rule, limit.rule), limit.value, limit.for_s)
                 self._gates.warm(by_name[name], self._known(by_name[name], timeout_s))
 
     def warm_fleet(self, fleet: Fleet) -> None:
@@ -68,23 +75,39 @@ class Warmer:
             self.warm(cold, list(scopes.values()), int(self._margin_s * 1000), slowest_s)
 
     def _known(self, scope: Scope, timeout_s: float) -> Known:
-        kind, _, name = scope.name.partition(":")
-        today = dt.datetime.now(ZoneInfo(scope.zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        now = dt.datetime.now(ZoneInfo(scope.zone))
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        limited = self._limited(scope)
         past = history.past(
             self._engine,
-            name=name,
-            deployment=kind == "deployment",
+            name=scope.subject,
+            deployment=scope.kind == "deployment",
             day_start=today,
             window_s=_WINDOW_S + self._margin_s,
+            hour_s=_HOUR_S + self._margin_s if limited & {"rph", "tph"} else 0.0,
+            month_start=today.replace(day=1) if limited & {"rpmo", "tpmo"} else None,
+            key_ref=scope.key_ref,
         )
         now_ms = self._gates.now_ms()
+
+        def dated(calls: Iterable[tuple[float, int, int]]) -> tuple[tuple[int, int, int], ...]:
+            return tuple(sorted((now_ms - int(age * 1000), n, tokens) for age, n, tokens in calls))
+
         return Known(
-            window=tuple(sorted((now_ms - int(age * 1000), calls, tokens) for age, calls, tokens in past.recent)),
-            day_calls=past.day_calls,
-            day_tokens=past.day_tokens,
+            window=dated(past.recent),
+            day_calls=past.day[0],
+            day_tokens=past.day[1],
             in_flight=tuple(
                 (now_ms + int((timeout_s + self._margin_s - age) * 1000), calls)
                 for age, calls in past.flying
                 if age < timeout_s + self._margin_s
             ),
+            hour=dated(past.hour) if limited & {"rph", "tph"} else None,
+            month=past.month if limited & {"rpmo", "tpmo"} else None,
         )
+
+    def _limited(self, scope: Scope) -> set[str]:
+        """The rules that limit a scope, by the fleet file or by what was learned."""
+        now_ms = self._gates.now_ms()
+        lessons = {rule for rule, lesson in self._gates.lessons(scope.name).items() if lesson.until_ms > now_ms}
+        return lessons | {rule for rule in RULES if getattr(scope.limits, rule) is not None}

@@ -143,7 +143,7 @@ class SmallYard:
         fleet = self.yard.fleet.current()
         for deployment in fleet.deployments:
             for scope in scopes_of(fleet, deployment):
-                self.yard.gates.warm(scope, known or Known())
+                self.yard.gates.warm(scope, known or Known(hour=(), month=(0, 0)))
 
     def healthy(self, *names: str) -> None:
         self.mark("healthy", *names)
