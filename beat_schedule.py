@@ -18,5 +18,6 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         "dispatch": every(settings.dispatch_every_s, "switchyard.dispatch", "control"),
         "sweep": every(settings.sweep_every_s, "switchyard.sweep", "control"),
         "health": every(settings.health_every_s, "switchyard.health", "control"),
+        "alerts": every(settings.alerts_every_s, "switchyard.alerts", "control"),
         "drain": every(settings.sweep_every_s / 2, "switchyard.drain", "ledger"),
     }

@@ -17,6 +17,7 @@ from app.core.errors import UsageError
 _PREFIX = "SWITCHYARD_"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
 def _fleet_here() -> Path | None:
@@ -63,6 +64,30 @@ class Settings(BaseSettings):
     """Where Flower listens. Anything but loopback is for a container that publishes the port on loopback."""
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_user: str = Field(default="switchyard", min_length=1)
+
+    alerts_every_s: Seconds = 30
+    alert_webhook_url: SecretStr | None = None
+    alert_webhook_secret: SecretStr | None = None
+    """``whsec_`` and a key in base64, as the Standard Webhooks specification has it."""
+    alert_slack_url: SecretStr | None = None
+    alert_smtp_url: SecretStr | None = None
+    """``smtp://user:password@host:587`` (STARTTLS) or ``smtps://``."""
+    alert_mail_to: SecretStr | None = None
+    """One or more addresses, with commas between them."""
+    alert_mail_from: SecretStr | None = None
+    alert_p95_latency_s: Seconds = 5.0
+    alert_error_rate: Share = 0.01
+    alert_fallback_rate: Share = 0.05
+    alert_cost: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """What a job will cost at its present pace, over its ``--max-cost``."""
+    alert_quality: Share = 0.7
+    alert_quota: Share = 0.9
+    """Share of a daily or longer limit that is used."""
+    alert_stalled_s: Seconds = 600
+    alert_least_samples: int = Field(default=20, ge=1)
+    """Calls or items within five minutes below which no rate raises an alarm."""
+    allow_private_addresses: bool = False
+    """Webhooks may go to private and loopback addresses, and over plain http; never to a cloud's metadata service."""
 
     @property
     def broker(self) -> SecretStr | None:

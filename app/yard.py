@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 import redis
+import structlog
 from sqlalchemy import Engine, create_engine
 
+from app.core.alerts import Thresholds
 from app.core.errors import ServiceMissing, UsageError
 from app.gates.breaker import Breaker
 from app.gates.faults import Faults
@@ -19,6 +21,7 @@ from app.gates.memory import Memory
 from app.gates.pulse import Pulses
 from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
+from app.services.alerting import Alerting
 from app.services.asking import Asker
 from app.services.dispatching import Dispatcher
 from app.services.drilling import Weather
@@ -28,7 +31,10 @@ from app.services.settling import Settler
 from app.services.sweeping import Sweeper
 from app.services.warming import Warmer
 from app.settings import Settings
+from app.sinks.configured import configured
 from app.wire import Wire
+
+log = structlog.get_logger(__name__)
 
 
 class Yard:
@@ -144,3 +150,21 @@ class Yard:
             every_s=self.settings.health_every_s,
             margin_s=self.settings.gate_margin_s,
         )
+
+    @cached_property
+    def alerting(self) -> Alerting:
+        told = self.settings
+        thresholds = Thresholds(
+            p95_latency_s=told.alert_p95_latency_s,
+            error_rate=told.alert_error_rate,
+            fallback_rate=told.alert_fallback_rate,
+            cost=told.alert_cost,
+            quality=told.alert_quality,
+            quota=told.alert_quota,
+            stalled_s=told.alert_stalled_s,
+            least_samples=told.alert_least_samples,
+        )
+        sinks, amiss = configured(told)
+        for said in amiss:
+            log.warning(said, action="alert.half_configured")
+        return Alerting(self.engine, self.fleet, self.gates, thresholds, sinks)

@@ -105,6 +105,16 @@ def health() -> None:
         log.warning("a service is away", action="health.away", error=type(error).__name__)
 
 
+@app.task(name="switchyard.alerts")
+def alerts() -> None:
+    """Look at what was measured, then send what is due: also what an earlier look could not."""
+    try:
+        process.yard.alerting.look()
+        process.yard.alerting.deliver()
+    except _AWAY as error:
+        log.warning("a service is away", action="alerts.away", error=type(error).__name__)
+
+
 @app.task(name="switchyard.submit", ignore_result=False)
 def submit(*args: Any, **kwargs: Any) -> str:
     """The door for other services. Answers with the job id; raises ``ValueError`` with the reason of a refusal.

@@ -34,7 +34,7 @@ class Finding:
 def examine() -> list[Finding]:
     """All findings, services first. Raises ``UsageError`` where the environment itself cannot be read."""
     found = servers.settings(database=False, redis=False)
-    return [*_database(found), *_redis(found), *_broker(found), *_fleet(found), *_settings(found)]
+    return [*_database(found), *_redis(found), *_broker(found), *_fleet(found), *_alerts(found), *_settings(found)]
 
 
 def _database(found: Settings) -> Iterator[Finding]:
@@ -147,6 +147,18 @@ def _fleet(found: Settings) -> Iterator[Finding]:
             yield Finding(f"limits {row.name}", "warn", "none named", "name rpm or tpm, or its 429s will do it")
         if row.api_key_file and Path(row.api_key_file).exists() and _open_to_others(Path(row.api_key_file)):
             yield Finding(f"key {row.name}", "warn", "its file can be read by others", f"chmod 600 {row.api_key_file}")
+
+
+def _alerts(found: Settings) -> Iterator[Finding]:
+    from app.sinks.configured import configured
+
+    sinks, amiss = configured(found)
+    for said in amiss:
+        yield Finding("alerts", "wrong", said, "set what is lacking, or unset the rest; then switchyard alerts test")
+    yield Finding("alerts", "ok", "go to " + ", ".join(f"{sink.name} ({sink.where})" for sink in sinks))
+    if found.allow_private_addresses:
+        said = "SWITCHYARD_ALLOW_PRIVATE_ADDRESSES is on"
+        yield Finding("alerts", "warn", said, "only where webhooks of an inner network are wanted")
 
 
 def _settings(found: Settings) -> Iterator[Finding]:

@@ -45,6 +45,22 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "flower_address": "127.0.0.1",
         "flower_port": 5555,
         "flower_user": "switchyard",
+        "alerts_every_s": 30,
+        "alert_webhook_url": None,
+        "alert_webhook_secret": None,
+        "alert_slack_url": None,
+        "alert_smtp_url": None,
+        "alert_mail_to": None,
+        "alert_mail_from": None,
+        "alert_p95_latency_s": 5.0,
+        "alert_error_rate": 0.01,
+        "alert_fallback_rate": 0.05,
+        "alert_cost": 1.0,
+        "alert_quality": 0.7,
+        "alert_quota": 0.9,
+        "alert_stalled_s": 600,
+        "alert_least_samples": 20,
+        "allow_private_addresses": False,
     }
     assert settings.broker is None
 

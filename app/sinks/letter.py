@@ -1,0 +1,41 @@
+"""What a sink is given, and what it says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.core.alerts import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """``id`` is the same at every try, so that a receiver may drop doubles. ``at``: when it happened."""
+
+    id: str
+    at: dt.datetime
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A letter that was not taken. ``said`` holds no secret. ``final``: it never will be."""
+
+    said: str
+    retry_after_s: float | None = None
+    final: bool = False
+
+
+class Sink(Protocol):
+    """``where``: for people, without what is secret of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
+
+    def send(self, letter: Letter) -> Trouble | None:
+        """Within seconds, and never raising for what the other side did. None: taken."""
+        ...
