@@ -1,17 +1,14 @@
-"""Commands about the fleet and the yard's health: fleet, fleet check, spend, doctor."""
+"""Commands about the fleet and the yard's health: fleet, spend, doctor."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli import servers
-from app.cli.output import cost, duration, put_json, put_table, say, usd
-
-if TYPE_CHECKING:
-    from app.services.fleetview import Seen
+from app.cli.output import cost, put_json, put_table, say, usd
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
@@ -27,73 +24,49 @@ class By(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-    group.callback()(fleet)
-    group.command()(check)
-    app.add_typer(group, name="fleet")
+    app.command()(fleet)
     app.command()(spend)
     app.command()(doctor)
 
 
-def fleet(context: typer.Context, as_json: AsJson = False) -> None:
-    """Providers: health, breaker, limits left and when they reset. 'fleet check' pings them now."""
-    if context.invoked_subcommand is not None:
+def fleet(
+    deployment: Annotated[
+        str | None,
+        typer.Argument(help="PROVIDER/MODEL: everything about this one. Or the word check: ping all of them now."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every deployment: health, its last 24 hours, errors and latency, breaker, limits left.
+
+    'fleet PROVIDER/MODEL' shows one in full, with its last changes and failures. 'fleet check' pings all of them now,
+    within their limits, and writes down what was found.
+    """
+    if deployment == "check":
+        _check(as_json)
         return
+    from app.cli import fleet_detail, fleet_list
+    from app.cli.strip import Pen
+
     with servers.yard() as yard:
-        rows = [_seen(seen) for seen in yard.view.look()]
-    if as_json:
-        put_json(rows)
-        return
-    put_table(
-        ["deployment", "tier", "health", "breaker", "latency", "limits left", "next call", "why"],
-        [
-            [
-                row["deployment"],
-                row["tier"],
-                row["health"],
-                row["breaker"],
-                "" if row["latency_ms"] is None else f"{row['latency_ms']:.0f} ms",
-                " ".join(f"{limit['rule']} {limit['left']}/{limit['limit']}" for limit in row["limits"]),
-                "now" if not row["ready_s"] else "unknown" if row["ready_s"] is None else duration(row["ready_s"]),
-                row["reason"],
-            ]
-            for row in rows
-        ],
-    )
+        wanted = yard.fleet.current().deployment(deployment).name if deployment is not None else None
+        found = [sight for sight in fleet_list.sights(yard) if wanted in (None, sight.name)]
+        failures = fleet_detail.failures_of(yard, found[0]) if wanted is not None else []
+    pen = Pen.of_stdout()
+    match (wanted, as_json):
+        case (None, True):
+            put_json([fleet_list.as_json(sight) for sight in found])
+            return
+        case (_, True):
+            put_json(fleet_detail.detail_json(found[0], failures))
+            return
+        case (None, False):
+            fleet_list.put_list(found, pen)
+        case _:
+            fleet_detail.put_detail(found[0], failures, pen)
+    say(pen.legend())
 
 
-def _seen(seen: Seen) -> dict[str, Any]:
-    """``ready_s``: seconds until the gates let a small call through; None where they never do."""
-    ready_s = max((usage.ready_s for usage in seen.usage), default=0.0)
-    return {
-        "deployment": seen.deployment.name,
-        "provider": seen.deployment.provider,
-        "tier": seen.deployment.tier.value,
-        "family": seen.deployment.family,
-        "health": seen.health.state if seen.health else "unknown",
-        "reason": seen.health.reason if seen.health else "not checked yet",
-        "checked_at": seen.health.checked_at.isoformat() if seen.health else None,
-        "breaker": seen.breaker.state,
-        "latency_ms": seen.pulse.latency_ms or (seen.health.latency_ms if seen.health else None),
-        "ready_s": None if ready_s == float("inf") else round(ready_s, 3),
-        "limits": [
-            {
-                "scope": usage.name,
-                "rule": rule.rule,
-                "limit": rule.limit,
-                "used": rule.used,
-                "left": max(0, rule.limit - rule.used),
-                "resets_s": round(rule.resets_ms / 1000, 1),
-            }
-            for usage in seen.usage
-            for rule in usage.rules
-            if rule.limit is not None
-        ],
-    }
-
-
-def check(as_json: AsJson = False) -> None:
-    """Ping every deployment now, within its limits, and write down what was found."""
+def _check(as_json: bool) -> None:
     with servers.yard() as yard:
         found = yard.monitor.check(everyone=True)
         known = len(yard.fleet.current().deployments)
