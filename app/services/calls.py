@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 
 from app.core import pricing
+from app.core.drills import DRILL
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Request
 from app.dialects import DIALECTS
 from app.dialects.manners import Manners, refused_parameter
@@ -101,7 +102,7 @@ class Caller:
         if isinstance(result, Unsent):
             return Closing(attempt_id, AttemptState.UNSENT)
         price = self._deployment.price
-        # An answer took tokens even if nobody counted them.
+        # An answer took tokens even if nobody counted them. What a drill struck took none: it was never made.
         unknown = price is None and isinstance(result, Answer)
         return Closing(
             attempt_id,
@@ -110,7 +111,7 @@ class Caller:
             status=heard.status if isinstance(result, Answer) else result.status or heard.status,
             latency_ms=heard.latency_ms,
             usage=result.usage,
-            cost_micro=None if unknown else pricing.cost_micro(result.usage, price),
+            cost_micro=0 if DRILL in heard.flags else None if unknown else pricing.cost_micro(result.usage, price),
             text=result.text if isinstance(result, Answer) else result.message,
             flags=(*(result.flags if isinstance(result, Answer) else ()), *heard.flags),
         )

@@ -14,6 +14,7 @@ from app.core.drills import DRILLS, WHOLE_FLEET
 from app.core.values import Failure, FailureKind
 from app.dialects import DIALECTS
 from app.gates.faults import Faults
+from app.ledger import reports
 from app.services.drilling import Weather
 from app.wire import Heard, Outgoing, Unsent, Wire
 from tests.integration.small_yard import SmallYard, until, vendor
@@ -217,6 +218,8 @@ def test_what_a_failure_makes_of_an_item(small_yard: SmallYard, name: str) -> No
 
     assert yard.value("SELECT sum(cost_micro) FROM attempts WHERE 'drill' = ANY(flags)") == 0
     yard.books_agree()
+    assert sum(row["calls"] for row in reports.spend(yard.engine, "provider")) == len(yard.sim.calls())
+    assert yard.rows("SELECT * FROM learned_limits") == [], "what a drill says of limits is not believed"
 
 
 def test_what_fits_nowhere_fails_and_nobody_with_the_same_room_is_asked(small_yard: SmallYard) -> None:

@@ -10,6 +10,7 @@ import pytest
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Message, Request, Tier, Usage
 from app.registry.rows import ModelRow, ProviderRow
 from app.services.calls import EMPTY, EMPTY_CUT, Caller, spoken
+from app.wire import Heard
 
 USAGE = Usage(5, 0, 0, 16)
 
@@ -130,3 +131,11 @@ def test_words_of_the_fleet_file_are_heeded() -> None:
         "max_completion_tokens": 5,
         "temperature": 0.0,
     }
+
+
+def test_a_call_that_a_drill_struck_was_never_made_and_costs_nothing() -> None:
+    said = Answer("", Usage(5, 0, 7, 0))
+    struck = _caller("struck").closing(1, Heard(Failure(FailureKind.AUTH, usage=said.usage), 30, 401, flags=("drill",)))
+    assert (struck.cost_micro, struck.status, struck.flags) == (0, 401, ("drill",))
+    late = _caller("late").closing(1, Heard(said, 5000, 200, flags=("drill_slow",)))
+    assert late.flags == ("drill_slow",)
