@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help setup demo test lint bench chaos soak lock clean
+.PHONY: help setup demo test lint fuzz bench chaos soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -55,6 +55,9 @@ lint: setup ## style, types and floors
 
 test: lint ## what CI runs: lint and every test
 	$(BIN)/pytest
+
+fuzz: setup ## 100,000 broken responses, read in every protocol; some minutes
+	FUZZ_EXAMPLES=100000 $(BIN)/pytest tests/unit/test_hear_anything.py
 
 bench: setup ## speed, beside the peers
 	$(BIN)/python -m bench

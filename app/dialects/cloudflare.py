@@ -79,7 +79,7 @@ def _hear_envelope(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | 
     if "choices" in result:
         return openai.hear_document(headers, result)
     if result.get("object") == "response":
-        return openai_responses.hear(200, headers, orjson.dumps(result))
+        return openai_responses.hear_document(headers, result)
     if not _holds_answer(result):
         return _malformed("no response in the result", usage)
     return _answer(result, usage)
@@ -105,15 +105,22 @@ def _text(response: Any) -> str:
     """What JSON mode gives as a value, and streams as a number where the piece is one, is text all the same."""
     if response is None:
         return ""
-    return response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
+    try:
+        return response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
+    except RecursionError:  # deeper than any answer
+        return ""
 
 
 def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     """A 200 whose body is no plain JSON: events with ``response`` are ours to fold, all else is as with OpenAI."""
     whole: dict[str, Any] = {}
     said: list[str] = []
+    ended = False
     for line in body.splitlines():
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+        if not line.startswith(b"data:"):
+            continue
+        if line[5:].strip() == b"[DONE]":
+            ended = True
             continue
         try:
             event = orjson.loads(line[5:])
@@ -129,6 +136,8 @@ def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
         whole |= {name: value for name, value in event.items() if value}
     if not whole:
         return openai.hear_unusual(headers, body)
+    if not (ended or whole.get("usage") or whole.get("finish_reason")):
+        return _malformed("the stream is cut or broken", Usage())
     return _answer(whole | {"response": "".join(said)}, openai.usage_of(whole.get("usage")))
 
 

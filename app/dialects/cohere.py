@@ -18,6 +18,7 @@ from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
 from app.dialects.events import documents
+from app.dialects.fields import stated
 from app.dialects.manners import Manners
 from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
@@ -84,12 +85,15 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
         return refused
     docs, flaw = documents(body)
     pieces = [doc for doc in docs if isinstance(doc, dict)]
-    whole = _folded(pieces) if any(_is_event(piece) for piece in pieces) else next(iter(pieces), {})
+    streamed = any(_is_event(piece) for piece in pieces)
+    whole = _folded(pieces) if streamed else next(iter(pieces), {})
     usage = _usage(whole)
     if whole.get("error"):
         return failure_of(200, headers, whole, usage=usage)
     if flaw:
         return Failure(FailureKind.MALFORMED, flaw, 200, usage=usage)
+    if streamed and not (whole.get("finish_reason") or whole.get("ended")):
+        return Failure(FailureKind.MALFORMED, "the stream is cut or broken", 200, usage=usage)
     message = whole.get("message")
     if isinstance(message, dict):
         return _answer(message, whole, usage)
@@ -108,7 +112,7 @@ def _answer(message: dict[str, Any], whole: dict[str, Any], usage: Usage) -> Ans
     text, thought = _join(message.get("content"))
     text, leaked_thought, leaked = split_reasoning(text)
     reason = whole.get("finish_reason")
-    finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
+    finish = _FINISH.get(reason.upper(), Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
     if finish is Finish.CONTENT_FILTER:
         return Failure(FailureKind.CONTENT_FILTER, "stopped by a content filter", 200, usage=usage, finish=finish)
     if finish is Finish.ERROR:
@@ -171,6 +175,7 @@ def _folded(pieces: list[dict[str, Any]]) -> dict[str, Any]:
                 message["tool_calls"] = inner["tool_calls"]
         if piece["type"] == "error" or delta.get("error"):
             whole["error"] = delta.get("error") or piece.get("error") or piece.get("message") or "error"
+        whole["ended"] = piece["type"] == "message-end"
         for name in ("finish_reason", "usage"):
             if delta.get(name):
                 whole[name] = delta[name]
@@ -184,6 +189,7 @@ def _take_v1(piece: dict[str, Any], said: list[str], whole: dict[str, Any]) -> N
         said.append(piece["text"])
     if piece.get("error"):
         whole["error"] = piece["error"]
+    whole["ended"] = piece["event_type"] == "stream-end"
     response = piece.get("response")
     if isinstance(response, dict):
         if not said and isinstance(response.get("text"), str):
@@ -199,23 +205,16 @@ def _usage(whole: dict[str, Any]) -> Usage:
     usage, meta = whole.get("usage"), whole.get("meta")
     counted = usage if isinstance(usage, dict) else meta if isinstance(meta, dict) else {}
     tokens, old, billed = counted.get("tokens"), whole.get("token_count"), counted.get("billed_units")
-    cached = _stated(counted.get("cached_tokens")) or 0
+    cached = stated(counted.get("cached_tokens")) or 0
     if isinstance(tokens, dict):
-        stated = _stated(tokens.get("input_tokens")), _stated(tokens.get("output_tokens"))
+        headline = stated(tokens.get("input_tokens")), stated(tokens.get("output_tokens"))
     else:
-        stated = None, None
-    prompt, output = stated
+        headline = None, None
+    prompt, output = headline
     if prompt is None and output is None:
         if isinstance(old, dict):
-            prompt, output = _stated(old.get("prompt_tokens")), _stated(old.get("response_tokens"))
+            prompt, output = stated(old.get("prompt_tokens")), stated(old.get("response_tokens"))
         elif isinstance(billed, dict):
-            prompt, output = _stated(billed.get("input_tokens")), _stated(billed.get("output_tokens"))
+            prompt, output = stated(billed.get("input_tokens")), stated(billed.get("output_tokens"))
     prompt, output = prompt or 0, output or 0
-    return Usage(prompt - cached if cached <= prompt else prompt, cached, output, 0, *stated)
-
-
-def _stated(value: Any) -> int | None:
-    """Cohere's schema says "number": a count may come as ``12.0``."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    return Usage(prompt - cached if cached <= prompt else prompt, cached, output, 0, *headline)

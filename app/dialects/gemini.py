@@ -20,6 +20,7 @@ from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Message, Request, Usage
 from app.dialects.events import documents
+from app.dialects.fields import count_of, stated
 from app.dialects.manners import Manners
 from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
@@ -105,6 +106,8 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
     if flaw:
         return Failure(FailureKind.MALFORMED, flaw, 200, usage=usage)
     if heard.candidate:
+        if heard.reason is None and not heard.block and (len(docs) > 1 or body.lstrip().startswith(b"data:")):
+            return Failure(FailureKind.MALFORMED, "the stream is cut or broken", 200, usage=usage)
         return _answer(heard, usage)
     if heard.block:
         why = heard.words or f"the prompt was blocked: {heard.block}"
@@ -170,6 +173,8 @@ def _answer(heard: _Heard, usage: Usage) -> Answer | Failure:
     thought = "".join(heard.thought)
     reason = heard.reason
     finish = _FINISH.get(reason, Finish.OTHER) if isinstance(reason, (str, int)) else Finish.OTHER
+    if finish is Finish.OTHER and isinstance(reason, str):
+        finish = _FINISH.get(reason.upper(), Finish.OTHER)
     silent = not text or text.isspace()
     if finish is Finish.CONTENT_FILTER or (heard.block and silent):
         return _filtered(heard.words or f"stopped by a content filter: {heard.block or reason}", usage)
@@ -199,10 +204,10 @@ def _usage(raw: dict[str, Any]) -> Usage:
     Cached tokens are part of the prompt, thoughts stand beside the candidates, and results of Google's own tools
     are input beside the prompt; unless the total says otherwise. A total above all of them is thinking not named.
     """
-    prompt, output = _count(raw.get("promptTokenCount")), _count(raw.get("candidatesTokenCount"))
-    thought, cached = _count(raw.get("thoughtsTokenCount")), _count(raw.get("cachedContentTokenCount"))
-    tools, total = _count(raw.get("toolUsePromptTokenCount")), _count(raw.get("totalTokenCount"))
-    stated = (_stated(raw.get("promptTokenCount")), _stated(raw.get("candidatesTokenCount")))
+    prompt, output = count_of(raw.get("promptTokenCount")), count_of(raw.get("candidatesTokenCount"))
+    thought, cached = count_of(raw.get("thoughtsTokenCount")), count_of(raw.get("cachedContentTokenCount"))
+    tools, total = count_of(raw.get("toolUsePromptTokenCount")), count_of(raw.get("totalTokenCount"))
+    headline = (stated(raw.get("promptTokenCount")), stated(raw.get("candidatesTokenCount")))
     beside = total - prompt - output - tools
     if thought and beside == 0 and thought <= output:
         output -= thought
@@ -212,12 +217,4 @@ def _usage(raw: dict[str, Any]) -> Usage:
         beside -= cached
     else:
         prompt -= cached
-    return Usage(prompt + tools, cached, output, thought + max(beside, 0), *stated)
-
-
-def _stated(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
-def _count(value: Any) -> int:
-    return _stated(value) or 0
+    return Usage(prompt + tools, cached, output, thought + max(beside, 0), *headline)

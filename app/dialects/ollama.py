@@ -16,6 +16,7 @@ import orjson
 
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.fields import stated
 from app.dialects.manners import Manners
 from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
@@ -130,12 +131,8 @@ def _answer(text: str, thought: str, last: dict[str, Any], *, calls_tools: bool)
 
 
 def _usage(last: dict[str, Any]) -> Usage:
-    prompt, answer = (_count(last.get(name)) for name in ("prompt_eval_count", "eval_count"))
+    prompt, answer = (stated(last.get(name)) for name in ("prompt_eval_count", "eval_count"))
     return Usage(prompt or 0, 0, answer or 0, 0, prompt, answer)
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
 
 
 def _malformed(why: str, usage: Usage) -> Failure:

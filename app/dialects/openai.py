@@ -16,6 +16,7 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.fields import count_of, dicts_of, stated, text_of
 from app.dialects.manners import Manners
 from app.dialects.schemas import NAME, bare, strict
 from app.dialects.trouble import failure_of, refusal
@@ -30,10 +31,13 @@ EMPTY = "empty answer"
 
 _FINISH = {
     "stop": Finish.STOP, "eos": Finish.STOP, "eos_token": Finish.STOP, "end_turn": Finish.STOP,
-    "stop_sequence": Finish.STOP, "complete": Finish.STOP, "length": Finish.LENGTH, "max_tokens": Finish.LENGTH,
-    "model_length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH, "tool_calls": Finish.TOOL_CALLS,
-    "function_call": Finish.TOOL_CALLS, "tool_use": Finish.TOOL_CALLS, "content_filter": Finish.CONTENT_FILTER,
+    "stop_sequence": Finish.STOP, "complete": Finish.STOP, "completed": Finish.STOP, "length": Finish.LENGTH,
+    "max_tokens": Finish.LENGTH, "max_output_tokens": Finish.LENGTH, "max_completion_tokens": Finish.LENGTH,
+    "max_new_tokens": Finish.LENGTH, "model_length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH,
+    "tool_calls": Finish.TOOL_CALLS, "tool_call": Finish.TOOL_CALLS, "function_call": Finish.TOOL_CALLS,
+    "tool_use": Finish.TOOL_CALLS, "content_filter": Finish.CONTENT_FILTER, "refusal": Finish.CONTENT_FILTER,
     "sensitive": Finish.CONTENT_FILTER, "safety": Finish.CONTENT_FILTER, "recitation": Finish.CONTENT_FILTER,
+    "prohibited_content": Finish.CONTENT_FILTER, "blocklist": Finish.CONTENT_FILTER, "spii": Finish.CONTENT_FILTER,
     "error": Finish.ERROR, "abort": Finish.ERROR, "network_error": Finish.ERROR,
     "insufficient_system_resource": Finish.ERROR,
 }  # fmt: skip
@@ -109,7 +113,7 @@ def hear_document(headers: Mapping[str, str], doc: Any) -> Answer | Failure:
 def answer_of(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str, Any]) -> Answer | Failure:
     """The answer in a ``message``, with its finish reason; ``doc`` names the model and the response."""
     text = message.get("content")
-    thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    thought = message.get("reasoning_content") or message.get("reasoning") or _detailed(message)
     if not isinstance(text, str):
         text, parts_thought = _join(text)
         thought = thought or parts_thought
@@ -141,6 +145,12 @@ def answer_of(message: dict[str, Any], reason: Any, usage: Usage, doc: dict[str,
         request_id if isinstance(request_id, str) else "",
         ("reasoning_leak",) if leaked else (),
     )
+
+
+def _detailed(message: dict[str, Any]) -> str:
+    """OpenRouter's ``reasoning_details``, where it is all there is of the reasoning: its text, else its summary."""
+    details = dicts_of(message.get("reasoning_details"))
+    return "".join(text_of(detail.get("text")) or text_of(detail.get("summary")) for detail in details)
 
 
 def _calls_tools(message: dict[str, Any]) -> bool:
@@ -184,12 +194,8 @@ def _without_choice(headers: Mapping[str, str], doc: dict[str, Any]) -> Failure:
     return _malformed("no choices in the answer", usage)
 
 
-def _count(value: Any) -> int:
-    return value if type(value) is int and value > 0 else 0
-
-
 def _stated(raw: dict[str, Any], *names: str) -> int | None:
-    return next((raw[name] for name in names if type(raw.get(name)) is int and raw[name] >= 0), None)
+    return next((count for name in names if (count := stated(raw.get(name))) is not None), None)
 
 
 def usage_of(raw: Any) -> Usage:
@@ -201,18 +207,18 @@ def usage_of(raw: Any) -> Usage:
     """
     if not isinstance(raw, dict):
         return _NO_USAGE
-    prompt = _count(raw.get("prompt_tokens")) or _count(raw.get("input_tokens"))
-    completion = _count(raw.get("completion_tokens")) or _count(raw.get("output_tokens"))
-    total = _count(raw.get("total_tokens"))
+    prompt = count_of(raw.get("prompt_tokens")) or count_of(raw.get("input_tokens"))
+    completion = count_of(raw.get("completion_tokens")) or count_of(raw.get("output_tokens"))
+    total = count_of(raw.get("total_tokens"))
     details = raw.get("prompt_tokens_details") or raw.get("input_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
-    cached = cached or _count(raw.get("prompt_cache_hit_tokens")) or _count(raw.get("cached_tokens"))
+    cached = count_of(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    cached = cached or count_of(raw.get("prompt_cache_hit_tokens")) or count_of(raw.get("cached_tokens"))
     details = raw.get("completion_tokens_details") or raw.get("output_tokens_details")
-    thought = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
-    thought = thought or _count(raw.get("reasoning_tokens"))
-    stated = (_stated(raw, "prompt_tokens", "input_tokens"), _stated(raw, "completion_tokens", "output_tokens"))
+    thought = count_of(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    thought = thought or count_of(raw.get("reasoning_tokens"))
+    headline = (_stated(raw, "prompt_tokens", "input_tokens"), _stated(raw, "completion_tokens", "output_tokens"))
     if not cached and not thought and total <= prompt + completion:
-        return Usage(prompt, 0, completion, 0, *stated)
+        return Usage(prompt, 0, completion, 0, *headline)
 
     beside = total - prompt - completion
     if thought and (thought > completion or beside == thought):
@@ -223,7 +229,7 @@ def usage_of(raw: Any) -> Usage:
         beside -= cached
     else:
         prompt -= cached
-    return Usage(prompt, cached, completion, thought + max(beside, 0), *stated)
+    return Usage(prompt, cached, completion, thought + max(beside, 0), *headline)
 
 
 def hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
@@ -243,14 +249,21 @@ def hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
 
 
 def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
-    """Server-sent events folded into the one document they are the pieces of. Only the first choice is read."""
+    """Server-sent events folded into the one document they are the pieces of. Only the first choice is read.
+
+    A stream that has no end (a reason, the counts or ``[DONE]``) was cut, and what it said so far is no answer.
+    """
     said: list[str] = []
     thought: list[str] = []
     whole: dict[str, Any] = {}
     message: dict[str, Any] = {}
     reason: Any = None
+    ended = False
     for line in body.splitlines():
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+        if not line.startswith(b"data:"):
+            continue
+        if line[5:].strip() == b"[DONE]":
+            ended = True
             continue
         try:
             event = orjson.loads(line[5:])
@@ -258,29 +271,38 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
             return _malformed("the stream is cut or broken", usage_of(whole.get("usage")))
         if not isinstance(event, dict):
             continue
-        if event.get("error"):
+        if event.get("error") or _complains(event):
             return failure_of(200, headers, event, usage=usage_of(event.get("usage") or whole.get("usage")))
         _keep(event, whole)
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if not isinstance(choice, dict) or choice.get("index", 0) != 0:
                 continue
+            if choice.get("error"):
+                return failure_of(200, headers, {"error": choice["error"]}, usage=usage_of(whole.get("usage")))
             reason = choice.get("finish_reason") or reason
-            delta = choice.get("delta") or choice.get("message")
+            delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
             if not isinstance(delta, dict):
                 continue
             content = delta.get("content")
             text, parts_thought = (content, "") if isinstance(content, str) else _join(content)
             said.append(text)
-            piece = delta.get("reasoning_content") or delta.get("reasoning") or parts_thought
+            piece = delta.get("reasoning_content") or delta.get("reasoning") or _detailed(delta) or parts_thought
             thought.append(piece if isinstance(piece, str) else "")
             message |= {name: delta[name] for name in ("tool_calls", "function_call") if delta.get(name)}
             if isinstance(delta.get("refusal"), str):
                 message["refusal"] = message.get("refusal", "") + delta["refusal"]
     if not whole:
         return _malformed("the stream holds no events", _NO_USAGE)
+    if not (ended or reason or whole.get("usage")):
+        return _malformed("the stream is cut or broken", _NO_USAGE)
     message |= {"content": "".join(said), "reasoning": "".join(thought)}
     return answer_of(message, reason, usage_of(whole.get("usage")), whole)
+
+
+def _complains(event: dict[str, Any]) -> bool:
+    """An error without an envelope, in the place of a piece of the answer."""
+    return "choices" not in event and any(event.get(name) for name in ("message", "msg", "detail", "errors"))
 
 
 def _keep(event: dict[str, Any], whole: dict[str, Any]) -> None:

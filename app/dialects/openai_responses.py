@@ -82,10 +82,11 @@ def hear(status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failu
         return _malformed(flaw or "the body is no JSON object", _NO_USAGE)
     if any(text_of(doc.get("type")).startswith("response.") for doc in docs):
         return _hear_events(headers, docs)
-    return _hear_response(headers, docs[0])
+    return hear_document(headers, docs[0])
 
 
-def _hear_response(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | Failure:
+def hear_document(headers: Mapping[str, str], doc: dict[str, Any]) -> Answer | Failure:
+    """As ``hear``, for the parsed body of a 200 that is no stream; other vendors' envelopes hold such documents too."""
     usage = _usage(doc.get("usage"))
     if doc.get("error"):
         return failure_of(200, headers, {"error": doc["error"], "code": doc.get("code")}, usage=usage)
@@ -192,7 +193,7 @@ def _hear_events(headers: Mapping[str, str], events: Sequence[dict[str, Any]]) -
         return _malformed("the stream is cut or broken", usage)
     if not last.get("output"):
         last = last | {"output": [items[at] for at in sorted(items)]}
-    return _hear_response(headers, last)
+    return hear_document(headers, last)
 
 
 def _add(items: dict[int, dict[str, Any]], event: dict[str, Any]) -> None:

@@ -21,139 +21,79 @@ from app.core.masking import safe_message
 from app.core.values import Failure, FailureKind, Usage
 from app.dialects.allowance import refused_limit
 from app.dialects.patience import retry_after_s
+from app.dialects.wording import (
+    BROKEN_OUTPUT,
+    BUSY,
+    CHECK_QUOTA,
+    FILTERED,
+    FLAGGED,
+    INTERNAL,
+    KEY_TROUBLE,
+    LIMITED,
+    LONG_WINDOW,
+    MODEL_TROUBLE,
+    NO_QUOTA_AT_ALL,
+    OTHER_FEATURE,
+    PREPAID,
+    SHORT_WINDOW,
+    SUSPENDED,
+    TIMED_OUT,
+    TOO_LARGE_FOR_LIMIT,
+    TOO_LONG,
+    UNPAID,
+    USED_UP,
+)
 
 _K = FailureKind
 _QUOTA_WAIT_S = 2 * 3600.0
 """A limit that wants longer than this is not one of a minute or an hour, whatever it calls itself."""
 
 _CODE_KINDS: dict[FailureKind, str] = {
-    _K.AUTH: "invalidapikey incorrectapikey apikeyinvalid apikeyexpired missingapikey invalidauthentication "
-    "invalidauthenticationerror authenticationerror invalidtoken tokenexpired unauthenticated expiredapikey "
-    "accountdeactivated invalidcredentials 1000 1001 1002 1003 1004 1110 1111 1112 1121 10000 "
-    "minimax1004 minimax2049",
-    _K.MODEL_NOT_FOUND: "modelnotfound "
-    "modelnotfounderror modelnotavailable modelnotexist modelnotsupported invalidmodel "
-    "unknownmodel unavailablemodel deploymentnotfound modeldecommissioned modeldeprecated modelnotopen nosuchmodel "
-    "invalidendpointormodelnotfound unsupportedmodel modelterminated modelnotactive 1211 1221 1500 20012 7000 5007",
+    _K.AUTH: "invalidapikey incorrectapikey apikeyinvalid apikeyexpired missingapikey "
+    "invalidauthentication invalidauthenticationerror authenticationerror invalidtoken "
+    "tokenexpired unauthenticated expiredapikey accountdeactivated invalidcredentials "
+    "organizationrestricted tokennotfoundindb wrongapikey invalidaccesstoken 1000 1001 1002 "
+    "1003 1004 1110 1111 1112 1121 10000 minimax1004 minimax2049",
+    _K.MODEL_NOT_FOUND: "modelnotfound modelnotfounderror modelnotavailable modelnotexist modelnotsupported "
+    "invalidmodel unknownmodel unavailablemodel deploymentnotfound modeldecommissioned "
+    "modeldeprecated modelnotopen nosuchmodel modelretired modelunavailable accessdeniedmodel "
+    "modelaccessdenied modelpermissionblockedproject modelpermissionblockedorg "
+    "invalidendpointormodelnotfound unsupportedmodel modelterminated modelnotactive 1211 1221 "
+    "1311 1500 20012 30003 7000 5007 5018 3041 3042",
     _K.CONTEXT_LENGTH: "contextlengthexceeded exceedcontextsizeerror tokenslimitreached stringabovemaxlength "
-    "requesttoolarge contextwindowexceeded inputtoolong prompttoolong toomanytokens contextlengtherror "
-    "maxtokensexceeded 1261",
+    "requesttoolarge contextwindowexceeded inputtoolong prompttoolong toomanytokens "
+    "contextlengtherror maxtokensexceeded 1261",
     _K.CONTENT_FILTER: "contentfilter contentfiltered contentpolicyviolation responsibleaipolicyviolation "
     "datainspectionfailed moderationblocked contentmoderation sensitivecontentdetected "
-    "inputtextsensitivecontentdetected "
-    "promptblocked prohibitedcontent 1301 minimax1026 minimax1027",
-    _K.BILLING: "billinghardlimitreached billinglimitusererror billingnotactive billingerror insufficientbalance "
-    "insufficientcredits insufficientfunds paymentrequired paymentrequirederror notenoughbalance accountoverdueerror "
-    "arrearage creditserror creditbalancetoolow insufficientuserquota billingdisabled 1113 1309 30001 minimax1008",
-    _K.OVERLOADED: "queueexceeded engineoverloaded engineoverloadederror overloaded overloadederror modeloverloaded "
-    "serveroverloaded servicetiercapacityexceeded capacityexceeded nocapacity toomanypendingrequests 1312 3505 3040 "
-    "50505",
+    "inputtextsensitivecontentdetected promptblocked prohibitedcontent invalidprompt "
+    "moderationerror 1301 minimax1026 minimax1027",
+    _K.BILLING: "billinghardlimitreached billinglimitusererror billingnotactive billingerror "
+    "insufficientbalance insufficientcredits insufficientfunds paymentrequired "
+    "paymentrequirederror notenoughbalance accountoverdueerror arrearage creditserror "
+    "creditbalancetoolow insufficientuserquota billingdisabled 1113 1309 30001 minimax1008",
+    _K.OVERLOADED: "queueexceeded engineoverloaded engineoverloadederror overloaded overloadederror "
+    "modeloverloaded serveroverloaded servicetiercapacityexceeded capacityexceeded nocapacity "
+    "toomanypendingrequests 1312 3505 3040 50505",
     _K.TIMEOUT: "timeout timeouterror requesttimeout gatewaytimeout deadlineexceeded upstreamtimeout 3007",
     _K.MALFORMED: "toolusefailed jsonvalidatefailed outputparsefailed",
-    _K.QUOTA_EXHAUSTED: "insufficientquota exceededcurrentquotaerror quotaexceeded quotaexhausted dailylimitexceeded "
-    "usagelimitreached usagelimitexceeded allocationquotafreetieronly creditsexhausted monthlylimitexceeded "
-    "1304 1308 1310 3036 4006",
-    _K.RATE_LIMIT: "ratelimitexceeded ratelimiterror ratelimitreached ratelimitreachederror ratelimited ratelimit "
-    "modelratelimit toomanyrequests toomanyrequestserror throttling throttlingexception limitrequests "
-    "throttlingratequota throttlingallocationquota resourceexhausted 1300 1302 1303 1305 minimax1002 minimax1039",
+    _K.QUOTA_EXHAUSTED: "insufficientquota exceededcurrentquotaerror quotaexceeded quotaexhausted "
+    "dailylimitexceeded usagelimitreached usagelimitexceeded budgetexceeded setlimitexceeded "
+    "allocationquotafreetieronly creditsexhausted monthlylimitexceeded 1304 1308 1310 3036 "
+    "4006 minimax2056",
+    _K.RATE_LIMIT: "ratelimitexceeded ratelimiterror ratelimitreached ratelimitreachederror ratelimited "
+    "ratelimit modelratelimit toomanyrequests toomanyrequestserror throttling "
+    "throttlingexception limitrequests throttlingratequota throttlingallocationquota "
+    "resourceexhausted 1300 1302 1303 1305 minimax1002 minimax1039",
     _K.INVALID_REQUEST: "invalidrequesterror invalidparametererror invalidparameter invalidrequest badrequest "
-    "badrequesterror validationerror invalidargument invalidrequestinvalidargs invalidvalue unsupportedparameter "
-    "invalidrequestbody unprocessableentity 1210 1213 1214 1215 5025 20015 minimax2013",
+    "badrequesterror validationerror invalidargument invalidrequestinvalidargs invalidvalue "
+    "unsupportedparameter invalidrequestbody unprocessableentity 1210 1213 1214 1215 5025 "
+    "20015 minimax2013",
 }
 _KIND_OF_CODE = {code: kind for kind, codes in _CODE_KINDS.items() for code in codes.split()}
 _LIMIT_KINDS = (_K.RATE_LIMIT, _K.QUOTA_EXHAUSTED)
 _NOT_AT_429 = (_K.AUTH, _K.TIMEOUT, _K.CONTEXT_LENGTH)
 """Kinds whose codes ("too many tokens") do not mean themselves when they come with a 429."""
 
-
-def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE | re.VERBOSE)
-
-
-_KEY_TROUBLE = _words(
-    r"""\b(?:invalid|incorrect|wrong|bad|expired|missing|malformed|unknown|no)\s(?:x-)?(?:api|access|auth
-        |authentication)
-        [\s_-]?(?:key|token|credentials?)\b
-      | api[\s_-]?key\s(?:\S+\s)?(?:is\s|was\s)?(?:not\s(?:valid|found|recogni[sz]ed)|invalid|incorrect|expired
-        |missing|revoked)
-      | \binvalid\s(?:authentication|authorization|credentials|bearer)|\bunauthori[sz]ed\b
-      | \bauthentication\s(?:failed|fails|failure|error|required)|\bno\sauth\scredentials|\bnot\sauthori[sz]ed\b
-      | \bpass\sa\svalid\sapi\skey|\buser\slocation\sis\snot\ssupported|\bdid(?:\snot|n't)\sprovide\san\sapi\skey
-      | \borgani[sz]ation\shas\sbeen\sdisabled\b"""
-)
-_MODEL_TROUBLE = _words(
-    r"""\b(?:invalid|unknown|no\ssuch|bad|unrecogni[sz]ed)\smodel\b(?!\sconfig)
-      | \bmodels?\b.{0,120}?\b(?:does\snot\sexist|doesn't\sexist|not\sexist|(?:not|n't)\s(?:be\s)?found
-        |not\sa\svalid\smodel
-        |no\slonger\s(?:available|supported)|(?:been|was|is)\s(?:decommissioned|deprecated|retired|removed|shut\sdown)
-        |is\snot\s(?:available|deployed|served)|not\s(?:currently\s)?available\sto)
-      | \bis\snot\sa\svalid\smodel|\bmodel\sidentifier\sis\sinvalid
-      | \bmodel\s[`'"]?[\w./:@-]+[`'"]?\s(?:is\s)?not\ssupported\b|\bnot\ssupported\sby\sany\sprovider
-      | \bsupported\s(?:api\s)?model\s(?:names|ids)\sare|\bunable\sto\saccess\smodel|\bno\sroute\sfor\sthat
-      | \bno\sendpoints\sfound\sfor|\bno\savailable\schannel
-      | \bunexpected\smodel\sname|\bnot\sallowed\sto\suse\spublisher\smodel|模型不存在|无可用渠道"""
-)
-_TOO_LONG = _words(
-    r"""\bmax(?:imum)?\scontext\b|\bcontext[\s_](?:length|window|size|limit)s?\b.{0,60}(?:exceed|overflow|too)
-      | \bexceed\w*\b.{0,80}\bcontext|\bcontext\s(?:shift|overflow)
-      | \b(?:prompt|input|message|request|conversation|messages|inputs)\s(?:is\s|are\s|was\s
-        |text\sis\s)?too\s(?:long|large)
-      | \b(?:prompt|input)\b.{0,60}\b(?:longer|greater)\sthan\b.{0,40}\b(?:max|context|limit|model)
-      | \binput\s(?:length|token\scount|tokens)\b.{0,60}\b(?:exceed|range|larger|greater|should\sbe)
-      | \btoo\smany\s(?:input\s|prompt\s)?tokens(?!:\smax\stokens)
-      | \brequest\s(?:body\s)?too\slarge|\bpayload\ssize\sexceeds|\breduce\s(?:the
-        |your)\s(?:length|prompt|input|message)
-      | \bmust\shave\sless\sthan\s\d+\stokens|`inputs`\s(?:tokens|must)|超长"""
-)
-_TOO_LARGE_FOR_LIMIT = _words(r"\brequest\stoo\slarge\b|\binput\sor\soutput\stokens\smust\sbe\sreduced")
-_FILTERED = _words(
-    r"""content\s(?:management\s)?(?:policy|filter)|\bmoderation\b|\bflagged\b|responsible\s?ai
-        |\bsafety\s(?:system|filter|polic)
-      | \b(?:usage|acceptable\suse|content)\spolic|\binappropriate\scontent|sensitive\s(?:content|words
-        |information)|\bunsafe\b
-      | data_inspection|敏感"""
-)
-_UNPAID = _words(
-    r"""\binsufficient\s(?:account\s)?(?:balance|credits?|funds)|\bcredit\sbalance\sis\stoo\slow
-        |\bpayment\s(?:required|method)
-      | \bbilling\s(?:hard|not|is\snot|account|disabled|issue|to\sbe\senabled)|\benable\sbilling\b
-      | \bout\sof\scredits|\b(?:no|any)\scredits\b
-        |\bmore\scredits\b
-      | \bcredits?\b.{0,20}\bexpired|\bnegative\sbalance|\bbalance\s(?:is\s)?(?:insufficient|not\senough|too\slow)
-      | \b(?:overdue|arrears|arrearage)\b|\brecharge\b|\btop[\s-]?up\b|\bspend(?:ing)?\slimit|欠费|余额不足"""
-)
-_BUSY = _words(
-    r"""overload|\b(?:over|at|maximum|exceeded)\scapacity|\bcapacity\b.{0,20}\bexceeded|\bhigh\s(?:traffic
-        |demand|load)|\bno\scapacity
-      | \btoo\sbusy|\b(?:model|server|system|service|engine)\s(?:is\s)?(?:currently\s)?busy
-        |\b(?:is\s)?(?:currently|still)\sloading
-      | \bnot\sready\syet|\btemporarily\sunavailable|\bunder\sheavy\sload|\bqueue\sis\sfull|访问量过大"""
-)
-_TIMED_OUT = _words(r"\btimed?[\s-]?out\b|\bdeadline\sexceeded")
-_LIMITED = _words(
-    r"""\brate[\s_-]?limit|\btoo\smany\srequests|\bthrottl|\bexceeded\syour\scurrent\squota
-      | \blimited\sto\s\d+\sapi\scalls"""
-)
-_USED_UP = _words(
-    r"""\bquota\b.{0,30}\b(?:exceed|exhaust|reach|used)|\b(?:exceed|exhaust|reach|used)\w*\b.{0,60}\b(?:quota
-        |allocation|usage\s(?:limit|cap))
-      | \b(?:usage\s(?:limit|cap)|free\s(?:tier|allocation|quota))\b.{0,40}\b(?:exceed|exhaust|reach|used)
-      | \bcredits?\b.{0,30}\b(?:used|exhausted|depleted|consumed)|\bused\sall\savailable\scredits|\bout\sof\scredits"""
-)
-_CHECK_QUOTA = _words(r"resource\shas\sbeen\sexhausted\s\(e\.g\.")
-_NO_QUOTA_AT_ALL = _words(r"\blimit:\s?0\b")
-_LONG_WINDOW = _words(
-    r"""(?:per|/|by|each|a)[\s_-]*(?:day|week|month)|\bdaily\b|\bweekly\b|\bmonthly\b|(?<![a-z])[rt]pd(?![a-z])
-        |\b24[\s-]?h|per\s86400
-      | \btoday\b|今日"""
-)
-_SHORT_WINDOW = _words(
-    r"""(?:per|/|by)[\s_-]*(?:min(?:ute)?|sec(?:ond)?|hour|hr)(?![a-z])|(?:per|by)(?:minute|second|hour)
-        |(?<![a-z])[rt]p[ms](?![a-z])
-      | \bq[ps][sm]\b|per\s60s?\b|\bconcurren|\bhourly\b|requests/s\b"""
-)
-_OTHER_FEATURE = _words(r"\b(?:doesn't|does\snot|do\snot|don't)\ssu+p+ort|\bthat\ssupport\b")
-_INTERNAL = _words(r"\binternal\s(?:server\s)?error|\bunexpected\serror|\bserver\shad\san\serror")
 
 _BY_STATUS = {
     400: _K.INVALID_REQUEST, 401: _K.AUTH, 402: _K.BILLING, 403: _K.AUTH, 404: _K.MODEL_NOT_FOUND, 407: _K.AUTH,
@@ -182,7 +122,17 @@ _CODE_KEYS = frozenset(
     ("code", "type", "status", "error_type", "error_code", "errorCode", "err_code", "reason", "quotaId", "status_code")
 )
 _TEXT_KEYS = ("message", "error", "errors", "msg", "detail", "error_msg", "error_message", "raw", "title", "status_msg")
-_NEST_KEYS = ("metadata", "details", "violations", "innererror", "base_resp", "response", "cause", "data")
+_NEST_KEYS = (
+    "error_chain",
+    "metadata",
+    "details",
+    "violations",
+    "innererror",
+    "base_resp",
+    "response",
+    "cause",
+    "data",
+)
 _WAIT_KEYS = frozenset(("retryDelay", "retry_after", "retry_after_seconds", "estimated_time", "retryAfter"))
 
 
@@ -194,7 +144,7 @@ def read_complaint(doc: object) -> Complaint:
 
 
 def _walk(node: object, found: Complaint, depth: int, prefix: str) -> None:
-    if depth > 8 or len(found.texts) > 24:
+    if depth > 12 or len(found.texts) > 24:
         return
     if isinstance(node, str):
         stripped = node.strip()
@@ -208,6 +158,8 @@ def _walk(node: object, found: Complaint, depth: int, prefix: str) -> None:
                 return
         if stripped:
             found.texts.append(stripped)
+            if not any(char.isspace() for char in stripped):
+                _note_code(stripped[:80], found, prefix)  # {"error": "quota_exceeded"}
     elif isinstance(node, list):
         for part in node[:8]:
             _walk(part, found, depth + 1, prefix)
@@ -277,7 +229,7 @@ def failure_of(
     if wait is None and kind in _LIMIT_KINDS:
         wait = retry_after_s(lower, text, None, limited=True)
     message = safe_message(max(said.texts[:3], key=len, default="")) or f"HTTP {status} without a message"
-    names_limit = kind in _LIMIT_KINDS or (kind is _K.CONTEXT_LENGTH and _TOO_LARGE_FOR_LIMIT.search(text))
+    names_limit = kind in _LIMIT_KINDS or (kind is _K.CONTEXT_LENGTH and TOO_LARGE_FOR_LIMIT.search(text))
     limit = refused_limit(text, lower, said.quotas, wait) if names_limit else None
     return Failure(kind, message, status, wait, usage or Usage(), limit=limit)
 
@@ -297,14 +249,17 @@ def _telling_status(status: int, inner: int | None) -> int:
         return status
     if status < 400 or (status == 400 and inner > 400) or (status >= 500 and inner < 500):
         return inner
+    if status in (500, 502) and inner > 502:
+        return inner
     return status
 
 
 def classify(status: int, codes: list[str], text: str, headers: Mapping[str, str], wait: float | None) -> FailureKind:
     """The kind of a refusal. ``codes`` as in Complaint, ``headers`` lower case, ``wait`` in seconds."""
-    coded = [_KIND_OF_CODE[code] for code in codes if code in _KIND_OF_CODE]
+    # Vendors' own numbers say why they refuse; over a fault of the server's they are other vendors' numbers.
+    coded = [_KIND_OF_CODE[code] for code in codes if code in _KIND_OF_CODE and not (status >= 500 and code.isdigit())]
     kind = next((kind for kind in coded if kind is not _K.INVALID_REQUEST), None)
-    if status == 413 or (status in (400, 429) and _TOO_LARGE_FOR_LIMIT.search(text)):
+    if status == 413 or (status in (400, 429) and TOO_LARGE_FOR_LIMIT.search(text)):
         return _K.CONTEXT_LENGTH
     if kind in _LIMIT_KINDS or (kind is None and status == 429):
         if status in (401, 402):
@@ -317,7 +272,7 @@ def classify(status: int, codes: list[str], text: str, headers: Mapping[str, str
     worded = _from_text(status, text, headers, wait)
     if worded is not None:
         return worded
-    if coded and (status < 400 or status in (500, 501, 502, 503, 520)) and not _INTERNAL.search(text):
+    if coded and (status < 400 or status in (500, 501, 502, 503, 520)) and not INTERNAL.search(text):
         return coded[0]
     return _BY_STATUS.get(status, _K.INVALID_REQUEST if 400 <= status < 500 else _K.SERVER_ERROR)
 
@@ -325,30 +280,36 @@ def classify(status: int, codes: list[str], text: str, headers: Mapping[str, str
 def _from_text(status: int, text: str, headers: Mapping[str, str], wait: float | None) -> FailureKind | None:
     """The last resort: what the words say, asked in the order in which they are least often wrong."""
     if status == 401:
-        return _K.BILLING if _UNPAID.search(text) else None
+        return _K.BILLING if UNPAID.search(text) else None
     if status == 402:
         return None
-    if status in (403, 412) and _UNPAID.search(text):
-        return _K.BILLING
-    if status in (403, 404) and _OTHER_FEATURE.search(text) and not _MODEL_TROUBLE.search(text):
+    if status in (403, 412):
+        if FLAGGED.search(text):
+            return _K.CONTENT_FILTER
+        if UNPAID.search(text) or SUSPENDED.search(text):
+            return _K.BILLING
+    if status in (403, 404) and OTHER_FEATURE.search(text) and not MODEL_TROUBLE.search(text):
         return _K.INVALID_REQUEST
+    if status in (400, 422) and BROKEN_OUTPUT.search(text):
+        return _K.MALFORMED
     checks: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
-        (_TOO_LONG, _K.CONTEXT_LENGTH),
-        (_KEY_TROUBLE, _K.AUTH),
-        (_UNPAID, _K.BILLING),
-        (_MODEL_TROUBLE, _K.MODEL_NOT_FOUND),
+        (TOO_LONG, _K.CONTEXT_LENGTH),
+        (KEY_TROUBLE, _K.AUTH),
+        (UNPAID, _K.BILLING),
+        (SUSPENDED, _K.BILLING),
+        (MODEL_TROUBLE, _K.MODEL_NOT_FOUND),
     )
     for pattern, kind in checks:
         if pattern.search(text):
             return kind
-    if status < 500 and _FILTERED.search(text):
+    if status < 500 and FILTERED.search(text):
         return _K.CONTENT_FILTER
-    if _LIMITED.search(text) or (status in (400, 403) and _USED_UP.search(text)):
+    if LIMITED.search(text) or USED_UP.search(text):
         return _limit([], None, text, headers, wait)
     if status >= 500 or status < 400:
-        if status not in (504, 524) and _BUSY.search(text):
+        if status not in (504, 524) and BUSY.search(text):
             return _K.OVERLOADED
-        if _TIMED_OUT.search(text):
+        if TIMED_OUT.search(text):
             return _K.TIMEOUT
     return None
 
@@ -360,16 +321,16 @@ def _limit(
 
     Where the text names windows of both sorts, the first is the one that was passed.
     """
-    if any("perday" in code for code in codes) or _NO_QUOTA_AT_ALL.search(text):
+    if any("perday" in code for code in codes) or NO_QUOTA_AT_ALL.search(text):
         return _K.QUOTA_EXHAUSTED
     if any("perminute" in code for code in codes):
         return _K.RATE_LIMIT
-    long, short = _LONG_WINDOW.search(text), _SHORT_WINDOW.search(text)
+    long, short = LONG_WINDOW.search(text), SHORT_WINDOW.search(text)
     if long and not (short and short.start() < long.start()):
         return _K.QUOTA_EXHAUSTED
     if short:
         return _K.RATE_LIMIT
-    if _BUSY.search(text):
+    if BUSY.search(text):
         return _K.OVERLOADED
     if wait is not None and wait >= _QUOTA_WAIT_S:
         return _K.QUOTA_EXHAUSTED
@@ -378,8 +339,10 @@ def _limit(
     if any(name.endswith("-day") and "remaining" in name and value == "0" for name, value in headers.items()):
         return _K.QUOTA_EXHAUSTED
     soon = wait is not None and wait <= 120
-    if _USED_UP.search(text) and not soon and not _CHECK_QUOTA.search(text):
+    if PREPAID.search(text):
+        return _K.BILLING
+    if USED_UP.search(text) and not soon and not CHECK_QUOTA.search(text):
         return _K.QUOTA_EXHAUSTED
-    if _UNPAID.search(text) and not soon:
+    if (UNPAID.search(text) or SUSPENDED.search(text)) and not soon:
         return _K.BILLING
     return _K.RATE_LIMIT
