@@ -76,36 +76,40 @@ def split_reasoning(text: str) -> tuple[str, str, bool]:
 
 
 def _split_tags(text: str) -> tuple[str, str, bool]:
+    """A tag that is used casts doubt on those that may be spoken of: then all count but those in quotes or code."""
     tags = [found for found in _TAG.finditer(text) if not _spoken_of(text, found.start(), found.end())]
     last_close = max((found.start() for found in tags if found["close"]), default=-1)
+    if not any(_is_used(text, tag, last_close) for tag in tags):
+        return text, "", False
     said: list[str] = []
     thought: list[str] = []
-    at, thinking, leaked = 0, False, False
+    at, thinking = 0, False
     for tag in tags:
-        before, after = text[at : tag.start()], tag.end()
+        before = text[at : tag.start()]
         if tag["open"]:
-            if thinking or (tag.start() > last_close and not _begins_line(text, tag.start())):
+            if thinking:
                 continue
             said.append(before)
             thinking = True
         elif thinking:
             thought.append(before)
             thinking = False
-        elif _between_words(text, tag.start(), after):
-            continue
         else:
             thought += [*said, before]
             said.clear()
-        leaked = True
-        at = after
-    if not leaked:
-        return text, "", False
+        at = tag.end()
     (thought if thinking else said).append(text[at:])
     return (
         _unwrapped("".join(said)).strip(),
         "\n".join(part.strip() for part in thought if part.strip()),
         True,
     )
+
+
+def _is_used(text: str, tag: re.Match[str], last_close: int) -> bool:
+    if tag["open"]:
+        return tag.start() < last_close or _begins_line(text, tag.start())
+    return not _between_words(text, tag.start(), tag.end())
 
 
 def _spoken_of(text: str, start: int, end: int) -> bool:

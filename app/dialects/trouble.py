@@ -59,7 +59,7 @@ _CODE_KINDS: dict[FailureKind, str] = {
     "modeldeprecated modelnotopen nosuchmodel modelretired modelunavailable accessdeniedmodel "
     "modelaccessdenied modelpermissionblockedproject modelpermissionblockedorg "
     "invalidendpointormodelnotfound unsupportedmodel modelterminated modelnotactive 1211 1221 "
-    "1311 1500 20012 30003 7000 5007 5018 3041 3042",
+    "1311 1500 20012 30003 7000 5007 3042",
     _K.CONTEXT_LENGTH: "contextlengthexceeded exceedcontextsizeerror tokenslimitreached stringabovemaxlength "
     "requesttoolarge contextwindowexceeded inputtoolong prompttoolong toomanytokens "
     "contextlengtherror maxtokensexceeded 1261",
