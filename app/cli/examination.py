@@ -145,8 +145,11 @@ def _fleet(found: Settings) -> Iterator[Finding]:
         limits = [row, *row.models]
         if not row.local and all(r.rpm is None and r.tpm is None and r.concurrency is None for r in limits):
             yield Finding(f"limits {row.name}", "warn", "none named", "name rpm or tpm, or its 429s will do it")
-        if row.api_key_file and Path(row.api_key_file).exists() and _open_to_others(Path(row.api_key_file)):
-            yield Finding(f"key {row.name}", "warn", "its file can be read by others", f"chmod 600 {row.api_key_file}")
+        for path in row.api_key_file:
+            if Path(path).exists() and _open_to_others(Path(path)):
+                yield Finding(f"key {row.name}", "warn", "its file can be read by others", f"chmod 600 {path}")
+        if row.name not in without and (absent := secrets.absent(row)):
+            yield Finding(f"key {row.name}", "warn", f"{len(absent)} of {len(row.key_refs)} not set", "; ".join(absent))
 
 
 def _alerts(found: Settings) -> Iterator[Finding]:

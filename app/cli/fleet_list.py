@@ -50,7 +50,7 @@ class Sight:
     @property
     def ready_s(self) -> float:
         """Until the gates let a small call through; infinite where they never do."""
-        return max((usage.ready_s for usage in self.seen.usage), default=0.0)
+        return self.seen.opens_s
 
     @property
     def opens_s(self) -> float:

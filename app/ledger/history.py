@@ -36,7 +36,7 @@ FROM (SELECT extract(epoch FROM clock_timestamp() - started_at)::float8 AS age, 
        CASE WHEN started_at >= %(day)s THEN 'day' WHEN started_at >= %(month)s THEN 'month' END AS today
 FROM attempts
 WHERE CASE WHEN %(deployment)s THEN deployment ELSE provider END = %(name)s AND state <> 'unsent'
-  AND (%(key)s::text IS NULL OR key_ref = %(key)s)
+  AND (%(key)s::text IS NULL OR key_ref IS NULL OR key_ref = %(key)s)
   AND started_at >= least(%(day)s, %(month)s,
                           clock_timestamp() - greatest(%(window)s, %(hour)s, 600) * interval '1 second')
 ) AS calls GROUP BY 1, 2, 3
@@ -56,7 +56,8 @@ def past(
 ) -> Past:
     """What was asked of a provider (or of one deployment; with one of its keys) since its day began.
 
-    ``hour_s``: the length of the hour with its margin, where one is wanted. ``month_start``: likewise the month's.
+    ``hour_s``: the length of the hour with its margin, where one is wanted. ``month_start``: likewise the month's. A
+    call of which nobody wrote down the key counts for each.
     """
     asked = {
         "name": name,

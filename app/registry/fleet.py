@@ -300,9 +300,7 @@ def _get(known: Mapping[str, _T], name: str, what: str) -> _T:
 
 
 def _anchored(row: ProviderRow, folder: Path) -> ProviderRow:
-    if row.api_key_file is None:
-        return row
-    return row.model_copy(update={"api_key_file": str(folder / row.api_key_file)})
+    return row.model_copy(update={"api_key_file": tuple(str(folder / path) for path in row.api_key_file)})
 
 
 def _today() -> dt.date:

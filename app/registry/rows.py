@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from difflib import get_close_matches
+from pathlib import PurePath
 from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -25,6 +26,8 @@ PROTOCOLS = ("openai", "anthropic", "gemini", "cohere", "openai_responses", "clo
 TIERS = ("cheap", "standard", "complex")
 
 _MICRO = Decimal(1_000_000)
+MOST_KEYS = 32
+"""Of one provider."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -120,6 +123,17 @@ class _Limits(BaseModel):
     concurrency: Slots | None = None
 
 
+def _one_or_several(value: object) -> tuple[str, ...]:
+    values = (value,) if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not all(isinstance(one, str) for one in values):
+        raise ValueError("must be a string, or an array of strings")
+    if len(values) > MOST_KEYS:
+        raise ValueError(f"must be at most {MOST_KEYS}")
+    if len(set(values)) < len(values):
+        raise ValueError("must not name one twice")
+    return tuple(values)
+
+
 class ModelRow(_Limits):
     """One model at a provider. Its limits hold for it alone, beside those of its provider."""
 
@@ -195,10 +209,13 @@ class ProviderRow(_Limits):
     protocol: Literal["openai", "anthropic", "gemini", "cohere", "openai_responses", "cloudflare", "ollama"]
     base_url: Text
     """What stands before the protocol's own path (``app/dialects``), without a slash at its end."""
-    api_key_env: Text | None = None
-    """Name of the environment variable that holds the key. Neither this nor a file: no key is sent."""
-    api_key_file: Text | None = None
-    """Path of a file that holds the key and nothing else; relative to the fleet file."""
+    api_key_env: tuple[str, ...] = ()
+    """Names of the environment variables that hold its keys; in the file one, or an array of several. Neither this nor
+    a file: no key is sent."""
+    api_key_file: tuple[str, ...] = ()
+    """Paths of files, one or several, that hold a key each and nothing else; relative to the fleet file."""
+    limits_per: Literal["account", "key"] = "account"
+    """Do all keys share the limits, also those of the models, or has each key as much?"""
     local: Flag = False
     """True: our own machine; may serve the private tier."""
     quota_reset: Text = "UTC"
@@ -240,27 +257,37 @@ class ProviderRow(_Limits):
             raise ValueError("must not have a query string or fragment: name the key in api_key_env")
         return value.rstrip("/")
 
-    @field_validator("api_key_env")
+    @field_validator("api_key_env", mode="before")
     @classmethod
-    def _api_key_env(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        name = re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", value)
-        # AWS-like ids and upper-case hex are spelled like names; real names of that length have underscores.
-        keylike = len(value) >= 16 and "_" not in value and any(c.isdigit() for c in value)
-        if not name or keylike:
-            raise ValueError("must be the NAME of an environment variable, such as GROQ_API_KEY, never the key itself")
-        return value
+    def _api_key_env(cls, value: object) -> tuple[str, ...]:
+        names = _one_or_several(value)
+        for name in names:
+            # AWS-like ids and upper-case hex are spelled like names; real names of that length have underscores.
+            keylike = len(name) >= 16 and "_" not in name and any(c.isdigit() for c in name)
+            if keylike or not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", name):
+                raise ValueError(
+                    "must be the NAME of an environment variable, such as GROQ_API_KEY, never the key itself"
+                )
+        return names
 
-    @field_validator("api_key_file")
+    @field_validator("api_key_file", mode="before")
     @classmethod
-    def _api_key_file(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if not value or len(value) > 1000 or not value.isprintable():
-            raise ValueError("must be the path of a file")
-        if re.match(r"(sk|gsk|pk|xai|nvapi|hf|csk|key)[-_]\w{12,}", value):
-            raise ValueError("must be the path of a file, never the key itself")
+    def _api_key_file(cls, value: object) -> tuple[str, ...]:
+        paths = _one_or_several(value)
+        for path in paths:
+            if not path or len(path) > 1000 or not path.isprintable():
+                raise ValueError("must be the path of a file")
+            if re.match(r"(sk|gsk|pk|xai|nvapi|hf|csk|key)[-_]\w{12,}", path):
+                raise ValueError("must be the path of a file, never the key itself")
+        if len({PurePath(path).name for path in paths}) < len(paths):
+            raise ValueError("must be files of different names: a key is called by the name of its file")
+        return paths
+
+    @field_validator("limits_per", mode="before")
+    @classmethod
+    def _limits_per(cls, value: object) -> object:
+        if value not in ("account", "key"):
+            raise ValueError("must be account or key" + _suggest(value, ("account", "key")))
         return value
 
     @field_validator("quota_reset")
@@ -278,6 +305,12 @@ class ProviderRow(_Limits):
         if not value:
             raise ValueError("must hold at least one [[provider.model]]")
         return value
+
+    @property
+    def key_refs(self) -> tuple[str, ...]:
+        """What its keys are called, there or not, in the order of the file: a variable's name, or a file's without its
+        folder."""
+        return self.api_key_env or tuple(PurePath(path).name for path in self.api_key_file)
 
     @model_validator(mode="after")
     def _agrees(self) -> ProviderRow:

@@ -17,7 +17,7 @@ from app.gates.limits import Gates, RuleUsage, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
 from app.ledger.health import Health, current
 from app.registry.fleet import Fleet, FleetFile
-from app.services.warming import UNNAMED_CONCURRENCY, capacity, scopes_of
+from app.services.warming import UNNAMED_CONCURRENCY, capacity, key_scopes
 
 _UNKNOWN_LATENCY_MS = 1_000.0
 _UNKNOWN_TOKENS = 200.0
@@ -40,7 +40,18 @@ class Seen:
     health: Health | None
     breaker: BreakerView
     pulse: Pulse
-    usage: tuple[ScopeUsage, ...]
+    by_key: tuple[tuple[ScopeUsage, ...], ...]
+    """Of the provider's scope and its own, once for each key that has limits of its own."""
+
+    @property
+    def usage(self) -> tuple[ScopeUsage, ...]:
+        """Of all its scopes, of every key."""
+        return tuple(usage for of_key in self.by_key for usage in of_key)
+
+    @property
+    def opens_s(self) -> float:
+        """Seconds until the gates let one small call through, with whichever key; infinite if never."""
+        return min(_opens_s(of_key) for of_key in self.by_key)
 
     @property
     def usable(self) -> bool:
@@ -68,11 +79,12 @@ class FleetView:
         health = current(self.engine)
         breakers = self.breaker.states(names)
         pulses = self.pulses.estimates(names, kind)
-        scopes = {s.name: s for d in deployments for s in scopes_of(fleet, d)}
+        keys = {d.name: key_scopes(fleet, d) for d in deployments}
+        scopes = {s.name: s for of_deployment in keys.values() for of_key in of_deployment for s in of_key}
         usage = self.gates.usage_many(list(scopes.values()))
         return [
             Seen(d, health.get(d.name), breakers[d.name], pulses[d.name],
-                 tuple(usage[s.name] for s in scopes_of(fleet, d)))
+                 tuple(tuple(usage[s.name] for s in of_key) for of_key in keys[d.name]))
             for d in deployments
         ]  # fmt: skip
 
@@ -97,15 +109,13 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     names = shared if _any(deployment.provider_limits) else [deployment.name]
     calls = sum(queued.get(name, (0, 0))[0] for name in names)
     asks = queued.get(deployment.name, (0, 0))[1]
-    pace = min(_pace(usage, tokens) for usage in seen.usage)
-    speed = min(_speed(usage, latency_ms) for usage in seen.usage)
+    pace = sum(min(_pace(usage, tokens) for usage in of_key) for of_key in seen.by_key)
+    speed = sum(min(_speed(usage, latency_ms) for usage in of_key) for of_key in seen.by_key)
     speed = min(speed, _slow_start(seen, latency_ms))
-    room = _room(seen.usage, tokens)
+    room = sum(_room(of_key, tokens) for of_key in seen.by_key if not _opens_s(of_key))
     if seen.breaker.state == "half_open":
         pace, room = min(pace, _PROBING_PACE), 0.0  # a probe, not a load
-    opens_s = max(usage.ready_s for usage in seen.usage)
-    if opens_s > 0:
-        room = 0.0
+    opens_s = seen.opens_s
     half_half = Usage(input_tokens=int(tokens / 2), output_tokens=int(tokens / 2))
     return Track(
         deployment,
@@ -149,6 +159,11 @@ def _slow_start(seen: Seen, latency_ms: float) -> float:
     """Calls a second that fit into what its breaker lets be in flight after a recovery."""
     share = seen.breaker.share
     return math.inf if share >= 1 else max(1.0, capacity(seen.deployment) * share) * 1000 / max(latency_ms, 1.0)
+
+
+def _opens_s(usages: Iterable[ScopeUsage]) -> float:
+    """Seconds until all of these scopes let one small call through."""
+    return max(usage.ready_s for usage in usages)
 
 
 def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:

@@ -16,6 +16,7 @@ from app.gates.limits import Gates, Known, Rule, Scope
 from app.gates.terms import RULES
 from app.ledger import history, learned
 from app.registry.fleet import Fleet
+from app.registry.secrets import api_keys
 
 _WINDOW_S = 60.0
 _HOUR_S = 3600.0
@@ -29,17 +30,31 @@ def capacity(deployment: Deployment) -> int:
     return min((limit for limit in named if limit is not None), default=UNNAMED_CONCURRENCY)
 
 
-def scopes_of(fleet: Fleet, deployment: Deployment) -> tuple[Scope, ...]:
-    """The scopes a call to this deployment counts in: its own, and its provider's."""
+def scopes_of(fleet: Fleet, deployment: Deployment, key_ref: str | None = None) -> tuple[Scope, ...]:
+    """The scopes a call to this deployment counts in: its provider's, and its own.
+
+    ``key_ref``: which key it is made with. It matters where each of several keys has limits of its own
+    (``key_scopes``): then these are the scopes of that key.
+    """
     row = fleet.provider(deployment.provider)
-    zone, upwards = row.quota_reset, row.learn_upwards
     account = deployment.provider_limits
     if account.concurrency is None and deployment.limits.concurrency is None:
         account = replace(account, concurrency=UNNAMED_CONCURRENCY)
+    own = key_ref if row.limits_per == "key" and len(row.key_refs) > 1 else None
+    suffix = "" if own is None else f"#{own}"
     return (
-        Scope(f"provider:{deployment.provider}", account, zone, upwards),
-        Scope(f"deployment:{deployment.name}", deployment.limits, zone, upwards),
+        Scope(f"provider:{deployment.provider}{suffix}", account, row.quota_reset, row.learn_upwards, own),
+        Scope(f"deployment:{deployment.name}{suffix}", deployment.limits, row.quota_reset, row.learn_upwards, own),
     )
+
+
+def key_scopes(fleet: Fleet, deployment: Deployment) -> tuple[tuple[Scope, ...], ...]:
+    """``scopes_of`` for each key that may be used beside the others; once where all share their limits."""
+    row = fleet.provider(deployment.provider)
+    if row.limits_per != "key" or len(row.key_refs) < 2:
+        return (scopes_of(fleet, deployment),)
+    refs = [key.ref for key in api_keys(row)] or row.key_refs
+    return tuple(scopes_of(fleet, deployment, ref) for ref in refs)
 
 
 class Warmer:
@@ -68,7 +83,7 @@ class Warmer:
 
     def warm_fleet(self, fleet: Fleet) -> None:
         """Open whatever is cold of the whole fleet, with one wait for all."""
-        scopes = {s.name: s for d in fleet.deployments for s in scopes_of(fleet, d)}
+        scopes = {s.name: s for d in fleet.deployments for of_key in key_scopes(fleet, d) for s in of_key}
         cold = [name for name, usage in self._gates.usage_many(list(scopes.values())).items() if not usage.warm]
         if cold:
             slowest_s = max(d.timeout_s for d in fleet.deployments)

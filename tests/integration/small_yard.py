@@ -16,7 +16,7 @@ from app.ledger.settling import RungAsk
 from app.registry.fleet import FleetFile
 from app.services.settling import Settled
 from app.services.submitting import Submitter, spec_of
-from app.services.warming import scopes_of
+from app.services.warming import key_scopes
 from app.settings import Settings
 from app.simulator.process import SimulatorProcess
 from app.yard import Yard
@@ -142,7 +142,7 @@ class SmallYard:
     def open_gates(self, known: Known | None = None) -> None:
         fleet = self.yard.fleet.current()
         for deployment in fleet.deployments:
-            for scope in scopes_of(fleet, deployment):
+            for scope in (s for of_key in key_scopes(fleet, deployment) for s in of_key):
                 self.yard.gates.warm(scope, known or Known(hour=(), month=(0, 0)))
 
     def healthy(self, *names: str) -> None:

@@ -202,12 +202,13 @@ def test_a_limit_on_an_hour_that_was_not_counted_asks_the_ledger_first(gates: Ga
 # --- learning from the ledger and into it ---------------------------------------------------------------------------
 
 
-def answered(ledger: Engine, provider: str, calls: int, ago_s: float) -> None:
+def answered(ledger: Engine, provider: str, calls: int, ago_s: float, key_ref: str | None = None) -> None:
     with ledger.begin() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO attempts (provider, deployment, state, started_at, input_tokens) SELECT %s, %s, 'answered',"
-            " clock_timestamp() - %s * interval '1 second', 10 FROM generate_series(1, %s)",
-            (provider, f"{provider}/m", ago_s, calls),
+            "INSERT INTO attempts (provider, deployment, key_ref, state, started_at, input_tokens)"
+            " SELECT %s, %s, %s::text, 'answered', clock_timestamp() - %s * interval '1 second', 10"
+            " FROM generate_series(1, %s)",
+            (provider, f"{provider}/m", key_ref, ago_s, calls),
         )
 
 
@@ -267,6 +268,16 @@ def test_a_lesson_learned_again_lasts_longer(gates: Gates, ledger: Engine) -> No
     learner.refused(scope, gates.now_ms())
     lesson = gates.lessons(scope.name)["rpm"]
     assert (lesson.value, lesson.until_ms - lesson.at_ms, lesson.inferred) == (55, 1_200_000, True)
+
+
+def test_each_keys_calls_come_back_to_its_own_scope(redis_client: redis.Redis, ledger: Engine) -> None:
+    gates = Gates(redis_client)
+    name = uuid4().hex[:8]
+    scopes = [Scope(f"provider:{name}#{ref}", Limits(rpm=100), key_ref=ref) for ref in ("A_KEY", "B_KEY")]
+    for calls, ref in ((3, "A_KEY"), (4, "B_KEY"), (5, "OLD_KEY"), (1, None)):
+        answered(ledger, name, calls, ago_s=5, key_ref=ref)
+    Warmer(ledger, gates, 1.0).warm([scope.name for scope in scopes], scopes, 0, 60)
+    assert [rule(gates, scope).used for scope in scopes] == [4, 5], "its own, and those of nobody knows which key"
 
 
 def test_hours_and_months_come_back_from_the_ledger(redis_client: redis.Redis, ledger: Engine) -> None:
