@@ -21,6 +21,7 @@ class Alert(StrEnum):
     QUALITY = "quality"  # a job
     PROVIDER_OUT = "provider_out"  # a provider
     MODEL_OUT = "model_out"  # a deployment
+    KEY_OUT = "key_out"  # a provider and one of its keys, by its name
     QUOTA = "quota"  # a scope and its rule
     STALLED = "stalled"  # the yard
 
@@ -103,6 +104,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedKey:
+    """``key``: the name of its variable or file."""
+
+    provider: str
+    key: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """One long-lived limit of a scope: ``provider:groq``, ``rpd``."""
 
@@ -124,6 +134,7 @@ class Facts:
     costs: tuple[Cost, ...] = ()
     qualities: tuple[Quality, ...] = ()
     health: tuple[Standing, ...] = ()
+    keys: tuple[RefusedKey, ...] = ()
     quotas: tuple[Quota, ...] | None = ()
     idle_s: float | None = None
 
@@ -168,6 +179,7 @@ _GONE = {
     Alert.QUALITY: "the job decided nothing in the last five minutes",
     Alert.PROVIDER_OUT: "answers again, or is no longer in the fleet file",
     Alert.MODEL_OUT: "answers again, or is no longer in the fleet file",
+    Alert.KEY_OUT: "the key is taken again",
     Alert.QUOTA: "the limit is no longer in the fleet file",
     Alert.STALLED: "something was decided, or there is no more work",
 }
@@ -181,6 +193,7 @@ def conditions(facts: Facts, thresholds: Thresholds) -> list[Condition]:
         *_costs(facts.costs, thresholds),
         *_qualities(facts.qualities, thresholds),
         *_health(facts.health),
+        *_keys(facts.keys, facts.health),
         *_quotas(facts.quotas or (), thresholds),
         *_idle(facts.idle_s, thresholds),
     ]
@@ -283,6 +296,15 @@ def _health(standings: Iterable[Standing]) -> Iterator[Condition]:
         for s in gone:
             said = f"{s.deployment} is out: {s.reason}"
             yield Condition(Alert.MODEL_OUT, s.deployment, Level.BAD, 1, None, said)
+
+
+def _keys(keys: Iterable[RefusedKey], standings: Iterable[Standing]) -> Iterator[Condition]:
+    """One of several keys is worth an alert of its own; the only one, or the last, is the provider's."""
+    providers_out = {s.provider for s in standings if s.state == "out" and not _model_gone(s)}
+    for k in keys:
+        level = Level.EDGE if k.provider in providers_out else Level.BAD
+        said = f"{k.provider} refuses its key {k.key}: {k.reason or 'no reason known'}"
+        yield Condition(Alert.KEY_OUT, f"{k.provider} {k.key}", level, 1, None, said)
 
 
 def _model_gone(standing: Standing) -> bool:

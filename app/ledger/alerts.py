@@ -198,6 +198,14 @@ def qualities(connection: Connection) -> tuple[core.Quality, ...]:
     return tuple(core.Quality(*row) for row in rows if row[2] is not None)
 
 
+def refused_keys(connection: Connection, providers: Sequence[str]) -> tuple[core.RefusedKey, ...]:
+    rows = connection.exec_driver_sql(
+        "SELECT provider, key_ref, reason FROM key_health WHERE state = 'out' AND provider = ANY(%s) ORDER BY 1, 2",
+        (list(providers),),
+    )
+    return tuple(core.RefusedKey(*row) for row in rows)
+
+
 def idle_s(connection: Connection) -> float | None:
     """For how long nothing was decided while there was work (infinite while that alert fires); None: no work.
 

@@ -62,6 +62,7 @@ class Alerting:
                 costs=alerts.costs(connection),
                 qualities=alerts.qualities(connection),
                 health=standings,
+                keys=alerts.refused_keys(connection, [row.name for row in self.fleet.current().providers]),
                 quotas=quotas,
                 idle_s=alerts.idle_s(connection),
             )

@@ -115,6 +115,18 @@ def test_providers_that_left_the_fleet_file_are_told_of_no_more(small_yard: Smal
     assert yard.yard.alerting.look() == []
 
 
+def test_a_key_that_is_refused_is_told_by_its_name_until_it_is_taken_again(small_yard: SmallYard) -> None:
+    yard = opened(small_yard)
+    insert = "INSERT INTO key_health (provider, key_ref, state, reason) VALUES (%s, 'KEY_2', 'out', 'auth: revoked')"
+    yard.change(insert, "x")
+    yard.change(insert, "gone")
+    (notice,) = yard.yard.alerting.look()
+    assert (notice.name, notice.subject) == ("key_out", "x KEY_2")
+    assert notice.message == "x refuses its key KEY_2: auth: revoked"
+    yard.change("UPDATE key_health SET state = 'healthy'")
+    assert [(n.name, n.firing) for n in yard.yard.alerting.look()] == [("key_out", False)]
+
+
 def test_a_quota_nearly_spent_is_told_and_a_redis_that_lost_it_changes_nothing(
     small_yard: SmallYard, redis_client: Any
 ) -> None:

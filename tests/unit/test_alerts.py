@@ -19,6 +19,7 @@ from app.core.alerts import (
     Notice,
     Quality,
     Quota,
+    RefusedKey,
     Standing,
     Thresholds,
     changes,
@@ -105,6 +106,17 @@ def test_a_provider_is_told_once_whatever_became_of_its_models(
 ) -> None:
     found = levels(Facts(health=tuple(Standing(*row) for row in states)))
     assert found == dict.fromkeys(expected, "bad")
+
+
+def test_one_key_of_several_is_told_by_itself_the_last_one_with_its_provider() -> None:
+    key = RefusedKey("x", "X_KEY_2", "auth: revoked")
+    alone = Facts(health=(Standing("x/m", "healthy"),), keys=(key,))
+    told = changes([], conditions(alone, T))
+    assert [(n.name, n.subject, n.firing) for n in told] == [("key_out", "x X_KEY_2", True)]
+    last = Facts(health=(Standing("x/m", "out", "auth: revoked"),), keys=(key, RefusedKey("x", "X_KEY_1")))
+    told = changes([("key_out", "x X_KEY_2")], conditions(last, T))
+    assert [(n.name, n.subject, n.firing) for n in told] == [("provider_out", "x", True)]
+    assert [(n.name, n.firing) for n in changes([("key_out", "x X_KEY_2")], [])] == [("key_out", False)]
 
 
 def condition(level: Level, value: float = 1.0) -> Condition:
