@@ -27,6 +27,7 @@ from app.services.dispatching import Dispatcher
 from app.services.drilling import Weather
 from app.services.fleetview import BURST, FleetView
 from app.services.health import Monitor
+from app.services.outlook import Lookout
 from app.services.settling import Settler
 from app.services.sweeping import Sweeper
 from app.services.warming import Warmer
@@ -131,11 +132,15 @@ class Yard:
 
     @cached_property
     def settler(self) -> Settler:
-        return Settler(self.engine, self.view)
+        return Settler(self.engine, self.view, self.settings.health_every_s)
+
+    @cached_property
+    def lookout(self) -> Lookout:
+        return Lookout(self.engine, self.view, self.settings.health_every_s)
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.engine, self.spill, Memory(self.redis), self.asker)
+        return Sweeper(self.engine, self.spill, Memory(self.redis), self.asker, self.view, self.settings.health_every_s)
 
     @cached_property
     def monitor(self) -> Monitor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import servers
-from app.cli.output import cost, duration, one_line, put, put_json, put_table, say
+from app.cli.output import clock, cost, duration, one_line, put, put_json, put_table, say
 from app.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from app.core.outlook import Outlook
     from app.ledger.reports import JobStatus, Progress
     from app.ledger.states import JobState
     from app.services.replaying import Counterfactual
@@ -54,12 +56,14 @@ def status(
             ],
         )
         return
-    with servers.ledger() as engine:
+    settings = servers.settings(redis=False)
+    with servers.engine(settings) as engine:
         found = reports.status(engine, job)
+        ahead = servers.lookout(settings, job)() if found.progress.pending else None
     if as_json:
-        put_json(found.to_json())
+        put_json({**found.to_json(), "waiting": None if ahead is None else ahead.to_json()})
     else:
-        put(_status_words(found))
+        put(_status_words(found) + (_waiting_words(ahead) if ahead is not None else ""))
     _leave_as(found.progress)
 
 
@@ -84,6 +88,14 @@ def _status_words(found: JobStatus) -> str:
     lines.append(f"time      {duration(at.elapsed_s)}, deadline {at.deadline_at.astimezone():%Y-%m-%d %H:%M}")
     lines += [f"reason    {count:,} x {one_line(reason)}" for reason, count in found.reasons.items()]
     return "\n".join(lines) + "\n"
+
+
+def _waiting_words(ahead: Outlook) -> str:
+    lines = []
+    for standing in ahead.waiting:
+        until = "" if standing.opens_s == math.inf else f", until {clock(standing.opens_s)}"
+        lines.append(f"waits for {standing.deployment}: {one_line(standing.why, 100)}{until}\n")
+    return "".join(lines) or "waits: no deployment of the fleet may serve it\n"
 
 
 def results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import sys
@@ -85,6 +86,12 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
+def clock(in_s: float) -> str:
+    """The moment in so many seconds, by this machine's clock: ``14:05``, ``Nov 21 14:05``."""
+    moment = dt.datetime.now().astimezone() + dt.timedelta(seconds=in_s)
+    return f"{moment:%H:%M}" if in_s < 64_800 else f"{moment:%b %d %H:%M}"
 
 
 def usd(amount: float | None) -> str:

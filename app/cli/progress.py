@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import sys
 import time
@@ -10,11 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from app.cli.output import cost, duration, say
+from app.cli.output import clock, cost, duration, one_line, say
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from app.core.outlook import Outlook
     from app.core.values import Deployment
     from app.ledger.reports import Progress
 
@@ -23,18 +23,26 @@ _FORECAST_EVERY_S = 10.0
 _RATE_OVER_S = 30.0
 
 Tick = Callable[["Progress"], None]
+Speed = tuple[float, float | None, "Outlook | None"]
+"""Calls a second of late; seconds to go by quota, None where nothing is known; what it waits for, if it waits."""
 
 
-def follow(engine: Engine, job_id: str, able: Sequence[Deployment] = (), tick: Tick | None = None) -> Progress:
+def follow(
+    engine: Engine,
+    job_id: str,
+    able: Sequence[Deployment] = (),
+    tick: Tick | None = None,
+    look: Callable[[], Outlook | None] = lambda: None,
+) -> Progress:
     """Watch a job until nothing more will be decided; returns how it ended. ``tick`` is called at every look.
 
-    ``able``: the deployments that may serve it; without them no finish time is said. Polls once a second: the ledger
-    is the truth, and it rings no bell.
+    ``able``: the deployments that may serve it; without them no finish time is said. ``look``: what it waits for.
+    Polls once a second: the ledger is the truth, and it rings no bell.
     """
     from app.ledger import reports
 
     screen = _Bar(job_id) if sys.stderr.isatty() else _Lines(job_id)
-    speed = _Speed(engine, job_id, able)
+    speed = _Speed(engine, job_id, able, look)
     with screen as shown:
         while True:
             at = reports.progress(engine, job_id)
@@ -47,23 +55,26 @@ def follow(engine: Engine, job_id: str, able: Sequence[Deployment] = (), tick: T
 
 
 class _Speed:
-    """Calls a second of late, and when the limits of the fleet let the rest be done."""
+    """Calls a second of late, and when the limits of the fleet let the rest be done, or what it waits for."""
 
-    def __init__(self, engine: Engine, job_id: str, able: Sequence[Deployment]) -> None:
-        self._engine, self._job_id, self._able = engine, job_id, able
+    def __init__(
+        self, engine: Engine, job_id: str, able: Sequence[Deployment], look: Callable[[], Outlook | None]
+    ) -> None:
+        self._engine, self._job_id, self._able, self._look_out = engine, job_id, able, look
+        self._ahead: Outlook | None = None
         self._looks: list[tuple[float, int]] = []
         self._finish_s: float | None = None
         self._forecast_at = -math.inf
 
-    def look(self, at: Progress) -> tuple[float, float | None]:
-        """(calls a second, seconds to go by quota or None where nothing is known)."""
+    def look(self, at: Progress) -> Speed:
         now = time.monotonic()
         self._looks = [look for look in self._looks if look[0] > now - _RATE_OVER_S] + [(now, at.calls)]
         since, calls = self._looks[0]
         span = now - since
         if now - self._forecast_at > _FORECAST_EVERY_S:
             self._finish_s, self._forecast_at = self._forecast(at), now
-        return ((at.calls - calls) / span if span else 0.0), self._finish_s
+            self._ahead = self._look_out() if at.pending and not at.finished else None
+        return (at.calls - calls) / span if span else 0.0, self._finish_s, self._ahead
 
     def _forecast(self, at: Progress) -> float | None:
         from app.core import forecast
@@ -77,9 +88,20 @@ class _Speed:
         return forecast.finish_s(self._able, at.pending, voices, tokens, fresh=False)
 
 
-def words(at: Progress, speed: tuple[float, float | None]) -> str:
+def awaited(ahead: Outlook) -> str:
+    """``waits until 14:05 for groq/llama (its breaker is open) and 3 others``."""
+    if not ahead.waiting:
+        return "waits: no deployment of the fleet may serve it"
+    first = ahead.waiting[0]
+    until = "" if first.opens_s == math.inf else f"until {clock(first.opens_s)} "
+    others = len(ahead.waiting) - 1
+    more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+    return f"waits {until}for {first.deployment} ({one_line(first.why, 60)}){more}"
+
+
+def words(at: Progress, speed: Speed) -> str:
     """``1,234/10,000 decided, 2,800 calls, $0.0310, 41.2 calls/s, done by 14:05 (12 min)``."""
-    rate, to_go_s = speed
+    rate, to_go_s, ahead = speed
     parts = [f"{at.decided:,}/{at.items:,} decided"]
     if at.undecided or at.failed:
         parts.append(f"{at.undecided + at.failed:,} not")
@@ -88,14 +110,11 @@ def words(at: Progress, speed: tuple[float, float | None]) -> str:
         parts.append(f"took {duration(at.elapsed_s)}")
     elif at.state != "running":
         parts.append(at.state)
+    elif ahead is not None:
+        parts.append(awaited(ahead))
     elif to_go_s is not None and to_go_s != math.inf:
-        parts.append(f"by quota {_clock(to_go_s)} ({duration(to_go_s)})")
+        parts.append(f"by quota {clock(to_go_s)} ({duration(to_go_s)})")
     return ", ".join(parts)
-
-
-def _clock(in_s: float) -> str:
-    moment = dt.datetime.now().astimezone() + dt.timedelta(seconds=in_s)
-    return f"{moment:%H:%M}" if in_s < 64_800 else f"{moment:%b %d %H:%M}"
 
 
 class _Lines(AbstractContextManager["_Lines"]):
@@ -106,7 +125,7 @@ class _Lines(AbstractContextManager["_Lines"]):
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, at: Progress, speed: tuple[float, float | None]) -> None:
+    def show(self, at: Progress, speed: Speed) -> None:
         now = time.monotonic()
         if at.finished or now - self._said_at >= _LINE_EVERY_S:
             self._said_at = now
@@ -129,7 +148,7 @@ class _Bar(AbstractContextManager["_Bar"]):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, at: Progress, speed: tuple[float, float | None]) -> None:
+    def show(self, at: Progress, speed: Speed) -> None:
         self._progress.update(
             self._task, total=at.items, completed=at.items - at.pending, words=words(at, speed), refresh=True
         )

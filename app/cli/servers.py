@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from app.core.errors import ServiceMissing, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from app.core.outlook import Outlook
     from app.embedded.state import Urls
     from app.registry.fleet import FleetFile
     from app.settings import Settings
@@ -108,6 +109,26 @@ def yard() -> Iterator[Yard]:
         for name, close in (("wire", "close"), ("redis", "close"), ("engine", "dispose")):
             if name in vars(made):  # built when first wanted
                 getattr(vars(made)[name], close)()
+
+
+def lookout(found: Settings, job_id: str) -> Callable[[], Outlook | None]:
+    """Asks what a job waits for, as often as it is called; None where it moves, or where no yard runs that could tell.
+
+    Looks at the fleet through connections of its own, since those who follow a job hold none of Redis.
+    """
+    from app.yard import Yard
+
+    made = Yard(found)
+
+    def look() -> Outlook | None:
+        if found.redis_url is None or found.fleet is None:
+            return None
+        try:
+            return made.lookout.of_job(job_id)
+        except (ServiceMissing, UsageError):
+            return None
+
+    return look
 
 
 def fleet_file(found: Settings) -> FleetFile:

@@ -51,6 +51,9 @@ def submit(
     deadline: Annotated[str, typer.Option(help="2h, 30m, 1d12h, or a date and time in ISO 8601.")] = "1d",
     priority: Annotated[int, typer.Option(help="-100 to 100; higher goes first.")] = 0,
     max_cost: Annotated[float | None, typer.Option(help="USD that the job may cost at most.")] = None,
+    allow_cached: Annotated[
+        bool, typer.Option("--allow-cached", help="Where nobody can be asked, take an earlier job's answer.")
+    ] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="Same key and same input: the same job.")] = None,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Leave wrong rows out and go on.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say calls, tokens, cost and time only.")] = False,
@@ -73,6 +76,7 @@ def submit(
         "deadline_s": seconds_until(deadline),
         "priority": priority,
         "max_cost_usd": max_cost,
+        "allow_cached": allow_cached,
         "idempotency_key": idempotency_key,
     }
     fitting = "classify" if given["labels"] else "extract" if given["schema"] is not None else "generate"
@@ -163,7 +167,7 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
             from app.cli.progress import follow as watch
 
             sys.stdout.flush()
-            end = watch(engine, stored.job_id, able)
+            end = watch(engine, stored.job_id, able, look=servers.lookout(found, stored.job_id))
             if end.undecided or end.failed:
                 raise typer.Exit(1)
 

@@ -67,20 +67,22 @@ class Next(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``once``: steps that may be taken once an item at this seat, the first that applies; then ``here``."""
+    """One row. ``once``: steps that may be taken once an item at this seat, the first that applies; then ``here``."""
 
     mark: Mark
     next: Next
     here: Here = Here.LEAVE
     once: tuple[Here, ...] = ()
+    passes: bool = False
+    """Trouble that passes: once nobody else is left, the same deployment may be asked again for the item, later."""
 
 
 MATRIX: dict[FailureKind, Rule] = {
-    FailureKind.RATE_LIMIT: Rule(Mark.HOLD, Next.ANYONE, Here.WAIT),
-    FailureKind.QUOTA_EXHAUSTED: Rule(Mark.BENCH, Next.ANYONE),
-    FailureKind.TIMEOUT: Rule(Mark.NONE, Next.FASTER),
-    FailureKind.SERVER_ERROR: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN),
-    FailureKind.OVERLOADED: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN),
+    FailureKind.RATE_LIMIT: Rule(Mark.HOLD, Next.ANYONE, Here.WAIT, passes=True),
+    FailureKind.QUOTA_EXHAUSTED: Rule(Mark.BENCH, Next.ANYONE, passes=True),
+    FailureKind.TIMEOUT: Rule(Mark.NONE, Next.FASTER, passes=True),
+    FailureKind.SERVER_ERROR: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True),
+    FailureKind.OVERLOADED: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True),
     FailureKind.MALFORMED: Rule(Mark.NONE, Next.ANYONE, once=(Here.RESTATE,)),
     FailureKind.CONTEXT_LENGTH: Rule(Mark.NONE, Next.WIDER, once=(Here.TRIM,)),
     FailureKind.CONTENT_FILTER: Rule(Mark.NONE, Next.OTHER_VENDOR),
@@ -88,7 +90,7 @@ MATRIX: dict[FailureKind, Rule] = {
     FailureKind.BILLING: Rule(Mark.OUT, Next.OTHER_VENDOR),
     FailureKind.MODEL_NOT_FOUND: Rule(Mark.OUT, Next.ANYONE),
     FailureKind.INVALID_REQUEST: Rule(Mark.NONE, Next.NOBODY, once=(Here.YIELD,)),
-    FailureKind.BREAKER_OPEN: Rule(Mark.NONE, Next.ANYONE),
+    FailureKind.BREAKER_OPEN: Rule(Mark.NONE, Next.ANYONE, passes=True),
     FailureKind.BUDGET: Rule(Mark.NONE, Next.ANYONE),
     FailureKind.OVERDUE: Rule(Mark.NONE, Next.ANYONE),
     FailureKind.AMBIGUOUS: Rule(Mark.NONE, Next.ANYONE),
@@ -167,5 +169,6 @@ def after_abstention(tries_used: int, tries_granted: int, *, cut: bool) -> Here:
 
 VENDOR_WIDE = frozenset(kind for kind, rule in MATRIX.items() if rule.next is Next.OTHER_VENDOR)
 """Trouble with the account or the vendor's filter: another model of the same vendor would fare no better."""
+PASSES = frozenset(kind for kind, rule in MATRIX.items() if rule.passes)
 PUTS_OUT = frozenset(kind for kind, rule in MATRIX.items() if rule.mark is Mark.OUT)
 """A deployment that fails like this is out until a ping succeeds."""

@@ -17,13 +17,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.core.ballots import Ask, Ballot, Status, Verdict
-from app.core.matrix import VENDOR_WIDE
+from app.core.matrix import PASSES, VENDOR_WIDE
 from app.core.plan import CACHE, SYNTHESISER, VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
 
 # Reasons to close a plan that are not the council's own.
-_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced")
+_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,11 @@ class Table:
 
     def _bench(self, role: str) -> list[int]:
         """The seats of that role that may be asked, in their order, but for what failures ask for (``core.matrix``):
-        no other model of a vendor that failed as a whole, none without room, after a timeout the faster ones first.
+        no deployment again unless its trouble may have passed, no other model of a vendor that failed as a whole, none
+        without room, after a timeout the faster ones first.
         """
         asked = {b.seat for b in self.ballots}
+        done = {self.seat(b).deployment for b in self.ballots if b.tries and b.failure not in PASSES}
         barred = {self.seat(b).provider for b in self.ballots if b.failure in VENDOR_WIDE}
         room = self._room_needed()
         seats = [
@@ -179,6 +181,7 @@ class Table:
             for index, seat in enumerate(self.plan.seats)
             if index not in asked
             and seat.role == role
+            and seat.deployment not in done
             and seat.provider not in barred
             and (seat.window is None or seat.window >= room)
         ]
@@ -254,10 +257,10 @@ class Table:
     def _too_long(self, kinds: list[str]) -> str | None:
         """Why the item fits nowhere, with the numbers; None where something else, too, stood in the way."""
         needs = max((b.needs or 0 for b in self.ballots), default=0)
-        windows = [w for b in self.ballots if (w := self.seat(b).window) is not None]
+        windows = [seat.window for seat in self.plan.seats if seat.window is not None]
         if kinds != [FailureKind.CONTEXT_LENGTH.value] or not needs or not windows or self.votes():
             return None
-        return f"context_length: takes about {needs} tokens, the widest window asked has {max(windows)}"
+        return f"context_length: takes about {needs} tokens, the widest window has {max(windows)}"
 
     def _abstentions(self) -> int:
         return sum(1 for b in self.ballots if b.is_abstention)

@@ -141,6 +141,26 @@ def votes_of(connection: Connection, chunk_id: int) -> list[tuple[int, Ballot]]:
     ]
 
 
+# The latest answer of each deployment since the earliest of these items' latest failures.
+_ANSWERED_SINCE = """
+WITH failed AS (
+    SELECT min(at) AS since FROM (SELECT max(closed_at) AS at FROM attempts WHERE chunk_id = %s AND item_id = ANY(%s)
+                                  AND state IN ('failed', 'ambiguous') GROUP BY item_id) AS latest
+)
+SELECT DISTINCT deployment FROM attempts, failed
+WHERE deployment = ANY(%s) AND state = 'answered' AND closed_at > failed.since
+  AND started_at > failed.since - interval '10 minutes'
+"""
+
+
+def answered_since(
+    connection: Connection, chunk_id: int, item_ids: Sequence[int], deployments: Sequence[str]
+) -> frozenset[str]:
+    """Those of the deployments that have answered anybody since the items last failed."""
+    rows = connection.exec_driver_sql(_ANSWERED_SINCE, (chunk_id, list(item_ids), list(deployments)))
+    return frozenset(row[0] for row in rows)
+
+
 def write_decisions(
     connection: Connection, chunk: OpenChunk, verdicts: Mapping[int, tuple[Verdict, Sequence[Ballot]]]
 ) -> None:

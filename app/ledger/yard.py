@@ -15,6 +15,7 @@ from app.core.plan import Plan
 from app.core.recipe import Recipe
 from app.core.task import Task
 from app.core.values import Tier
+from app.ledger.reports import no_job
 from app.ledger.settling import RungAsk
 
 # Any number, as long as nobody else uses it: one dispatcher at a time plans for the whole fleet.
@@ -83,6 +84,40 @@ def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
         for id_, team, tier, recipe, task, priority, ready, on_track, budget in rows
         if ready
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A running job of which items are left: what it asks of those who may serve it. ``budget``: has it a limit?"""
+
+    id: str
+    tier: Tier
+    recipe: Recipe
+    task: Task
+    budget: bool
+
+
+def waits(engine: Engine, job_id: str) -> Waits | None:
+    """None where the job does not run, or every item of it is decided. Raises ``NotFound``."""
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL, state = 'running' AND EXISTS (SELECT FROM items WHERE job_id = j.id"
+            " AND state <> 'decided') FROM jobs j WHERE id = %s",
+            (job_id,),
+        ).first()
+    if row is None:
+        raise no_job(job_id)
+    return Waits(job_id, Tier(row[0]), recipes.parse(row[1]), Task.from_json(row[2]), row[3]) if row[4] else None
+
+
+def waiting_cached(engine: Engine) -> list[Waits]:
+    """Running jobs with items in the yard that take remembered answers."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT id, tier, recipe, task, max_cost_micro IS NOT NULL FROM jobs j WHERE state = 'running' AND cached_ok"
+            " AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state = 'ready')"
+        )
+        return [Waits(r[0], Tier(r[1]), recipes.parse(r[2]), Task.from_json(r[3]), r[4]) for r in rows]
 
 
 def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:

@@ -391,6 +391,8 @@ class Errand:
         if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done:
             trimmed = self._wording.trimmed(question, failure.message)
             able |= {Here.TRIM} if trimmed is not None else set()
+        if self._caller.yield_to(attempt_id, failure):
+            able |= {Here.YIELD}
         step = matrix.step(
             failure,
             question.used,
@@ -401,7 +403,7 @@ class Errand:
         )
         self._feedback.heed(failure, step)
         match step.here:
-            case Here.WAIT | Here.AGAIN:
+            case Here.WAIT | Here.AGAIN | Here.YIELD:  # what was yielded the caller leaves out by itself
                 question.number += 1
                 question.not_before = time.monotonic() + step.delay_s
                 self._todo.append(question)

@@ -13,14 +13,17 @@ from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.health import State
+from app.core.matrix import PASSES
 from app.core.plan import Plan, Seat
 from app.core.seating import Track, further_seats
 from app.core.strategies import decide
 from app.core.values import FailureKind
+from app.ledger import remembering
 from app.ledger import settling as ledger
 from app.ledger.settling import OpenChunk, RungAsk
 from app.services.dispatching import RING_PATIENCE_S, wanted
 from app.services.fleetview import FleetView, Seen
+from app.services.outlook import outlook_of
 
 # A chunk that finds nobody to ask looks again within these bounds, or when its deadline comes.
 _PARK_LEAST_S, _PARK_MOST_S = 5.0, 300.0
@@ -38,8 +41,11 @@ class Settled:
 
 @dataclass(slots=True)
 class Settler:
+    """``look_every_s``: how often the health monitor looks."""
+
     engine: Engine
     view: FleetView
+    look_every_s: float
 
     def settle(self, chunk_id: int) -> Settled:
         with ledger.locked_chunk(self.engine, chunk_id) as locked:
@@ -70,7 +76,10 @@ class Settler:
                 elif not any(b.open for b in ballots):
                     stuck.append(item_id)
             longer = self._longer(chunk, plan, open_items, stuck)
+            if stuck and chunk.cached_ok and (longer is None or longer.closed not in (None, "cancelled")):
+                longer = _remember(connection, chunk, plan, open_items, stuck) or longer
             if longer is None or longer == plan:
+                asks = _spared(connection, chunk, plan, open_items, asks)
                 wave = ledger.write_asks(connection, chunk, plan, asks, RING_PATIENCE_S) if asks else []
                 break
             plan = longer
@@ -119,25 +128,86 @@ class Settler:
         everyone = self.view.look()
         # Whoever has just refused a seat is not seated again in the same breath, but when the chunk has been parked.
         seated = frozenset() if chunk.parked and plan == chunk.plan else frozenset(s.deployment for s in plan.seats)
-        seats = self._bench(chunk, plan, tables, [s for s in everyone if s.usable], seated)
+        seats = self._bench(chunk, plan, [s for s in everyone if s.usable], seated)
         if _would_ask(plan.extended(seats), tables, stuck):
             return plan.extended(seats)
+        if self._shut_until_deadline(chunk, plan, everyone):
+            return plan.ended("no_reset")
         hopeful = [s for s in everyone if s.health is None or s.health.state is not State.OUT]
-        seats = self._bench(chunk, plan, tables, hopeful, frozenset())
+        seats = self._bench(chunk, plan, hopeful, frozenset())
         if _would_ask(plan.extended(seats), tables, stuck):
             return None
-        seats = self._bench(replace(chunk, budget=False), plan, tables, hopeful, frozenset())
+        seats = self._bench(replace(chunk, budget=False), plan, hopeful, frozenset())
         return plan.ended("unpriced" if _would_ask(plan.extended(seats), tables, stuck) else "nobody_left")
 
+    def _shut_until_deadline(self, chunk: OpenChunk, plan: Plan, everyone: list[Seen]) -> bool:
+        """Does every quota that may serve start anew only after the job's deadline?"""
+        ahead = outlook_of(
+            everyone,
+            wanted(chunk.tier, plan.recipe, chunk.task, budget=chunk.budget),
+            now_ms=self.view.gates.now_ms(),
+            look_every_s=self.look_every_s,
+        )
+        return ahead is not None and bool(ahead.waiting) and ahead.hopeless_within_s > chunk.left_s
+
     @staticmethod
-    def _bench(
-        chunk: OpenChunk, plan: Plan, tables: dict[int, tuple[Ballot, ...]], seen: list[Seen], seated: frozenset[str]
-    ) -> tuple[Seat, ...]:
-        """Seats for those who were not called for this chunk yet, and are not among the ``seated``."""
-        called = frozenset(plan.seats[b.seat].deployment for ballots in tables.values() for b in ballots if b.tries)
+    def _bench(chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str]) -> tuple[Seat, ...]:
+        """Seats for those who are not among the ``seated``; whom of them an item may still ask is the strategy's."""
         tracks = [Track(s.deployment, pace=1.0, behind_s=s.behind_s) for s in seen]
         wish = wanted(chunk.tier, plan.recipe, chunk.task, budget=chunk.budget)
-        return further_seats(tracks, wish, plan, called | seated)
+        return further_seats(tracks, wish, plan, seated)
+
+
+def _spared(
+    connection: Connection,
+    chunk: OpenChunk,
+    plan: Plan,
+    tables: dict[int, tuple[Ballot, ...]],
+    asks: dict[Ask, list[int]],
+) -> dict[Ask, list[int]]:
+    """The asks without those that would spend an item's last call on weather that has not passed.
+
+    Where every provider is down an item would else be put to one after the other until its attempts are used up, and
+    be undecided long before they are back. So the last call of an item that has failed goes only to a deployment that
+    has answered somebody since (a ping will do); until then it waits.
+    """
+    left = {
+        item_id: plan.recipe.attempts - sum(b.tries for b in ballots)
+        for item_id, ballots in tables.items()
+        if any(b.tries and b.failure in PASSES for b in ballots)
+    }
+    if not left:
+        return asks
+    last = [item_id for ids in asks.values() for item_id in ids if left.get(item_id) == 1]
+    seats = [plan.seats[ask.seat].deployment for ask in asks]
+    calm = ledger.answered_since(connection, chunk.id, last, seats) if last else frozenset()
+    spared: dict[Ask, list[int]] = defaultdict(list)
+    for ask, item_ids in asks.items():
+        for item_id in item_ids:
+            calls = left.get(item_id, 0)
+            if calls == 1 and plan.seats[ask.seat].deployment not in calm:
+                continue
+            # One is kept back for better days.
+            tries = min(ask.tries, calls - 1) if calls > 1 else ask.tries
+            spared[Ask(ask.seat, tries)].append(item_id)
+    return spared
+
+
+def _remember(
+    connection: Connection, chunk: OpenChunk, plan: Plan, tables: dict[int, tuple[Ballot, ...]], stuck: list[int]
+) -> Plan | None:
+    """Nobody can be asked now: earlier jobs' decisions, laid on the ``tables``, and the plan with their seats.
+
+    None where the ledger remembers nothing.
+    """
+    found = remembering.remembered(connection, stuck)
+    if not found:
+        return None
+    seats, ballots = remembering.seats_for(found, len(plan.seats))
+    remembering.cast(connection, chunk.id, ballots)
+    for item_id, ballot in ballots.items():
+        tables[item_id] = (*tables[item_id], ballot)
+    return plan.extended(seats)
 
 
 def _would_ask(plan: Plan, tables: dict[int, tuple[Ballot, ...]], stuck: list[int]) -> bool:

@@ -66,6 +66,8 @@ class JobSpec(BaseModel):
     deadline_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] = 86_400.0
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    allow_cached: bool = False
+    """Where nobody can be asked, take an earlier job's decision on the same question (same task, words and team)."""
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")] | None = None
 
     @model_validator(mode="after")
@@ -157,6 +159,7 @@ class Submitter:
             deadline_s=spec.deadline_s,
             max_cost_micro=None if spec.max_cost_usd is None else round(spec.max_cost_usd * 1_000_000),
             idempotency_key=spec.idempotency_key,
+            cached_ok=spec.allow_cached,
         )
         return door.store_job(self.engine, job, rows, skip_duplicates)
 

@@ -9,11 +9,13 @@ from sqlalchemy import Engine
 
 from app.gates.memory import Memory
 from app.gates.spill import Spill
-from app.ledger import journal, settling, upkeep
+from app.ledger import journal, remembering, settling, upkeep, yard
 from app.ledger.upkeep import Swept
 from app.services.asking import Asker
-from app.services.dispatching import RING_PATIENCE_S
+from app.services.dispatching import RING_PATIENCE_S, wanted
+from app.services.fleetview import FleetView
 from app.services.health import longest_ping_s
+from app.services.outlook import outlook_of
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,8 @@ class Sweeper:
     spill: Spill
     memory: Memory
     asker: Asker
+    view: FleetView
+    look_every_s: float
 
     def drain(self) -> list[int]:
         """Write what was spilled while Postgres was away; returns the chunks that now want to be settled."""
@@ -47,7 +51,7 @@ class Sweeper:
         done = [job_id for job_id in swept.jobs if settling.finish_job(self.engine, job_id)]
         if swept.ambiguous:
             log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)
-        return swept, sorted({*chunks, *swept.chunks, *self._clear()}), done
+        return swept, sorted({*chunks, *swept.chunks, *self._clear(), *self._remember()}), done
 
     def _clear(self) -> list[int]:
         """Refuse what waits for providers that have left the fleet file; returns the chunks to settle.
@@ -57,3 +61,18 @@ class Sweeper:
         names = [row.name for row in self.asker.fleet.current().providers]
         asked = [self.asker.ask(ask.id) for ask in upkeep.stranded(self.engine, names)]
         return sorted({ask.chunk_id for ask in asked if ask is not None})
+
+    def _remember(self) -> list[int]:
+        """Where nobody can be asked, items of jobs that allow it take what an earlier job decided."""
+        jobs = yard.waiting_cached(self.engine)
+        if not jobs:
+            return []
+        seen, now_ms = self.view.look(), self.view.gates.now_ms()
+        chunks = []
+        for job in jobs:
+            wants = wanted(job.tier, job.recipe, job.task, budget=job.budget)
+            if outlook_of(seen, wants, now_ms=now_ms, look_every_s=self.look_every_s) is None:
+                continue
+            while (chunk_id := remembering.claim_remembered(self.engine, job)) is not None:
+                chunks.append(chunk_id)
+        return chunks

@@ -22,7 +22,7 @@ from app.simulator.process import SimulatorProcess
 from app.yard import Yard
 
 LABELS = ["a", "b"]
-_PROVIDER_KEYS = ("rpm", "tpm", "rpd", "tpd", "concurrency", "timeout_s", "local", "api_key_env")
+_PROVIDER_KEYS = ("rpm", "tpm", "rpd", "tpd", "concurrency", "timeout_s", "local", "api_key_env", "quota_reset")
 BASES = {
     "openai": "/v1",
     "openai_responses": "/v1",

@@ -234,3 +234,50 @@ def test_a_key_in_an_answer_is_not_kept(small_yard: SmallYard, script: Script, m
 
 def bearer(request: Request) -> str:
     return request.headers["Authorization"].removeprefix("Bearer ")
+
+
+def test_a_provider_that_counts_more_than_we_do_is_asked_once_more_with_less(yard: SmallYard, script: Script) -> None:
+    said = "This model's maximum context length is 6000 tokens. However, your messages resulted in 7500 tokens."
+    script.then(400, {"error": {"message": said, "code": "context_length_exceeded"}})
+    text = "BEGIN " + "word " * 6000 + "END"
+    yard.submit(texts=[text], **SINGLE)
+    yard.follow(yard.dispatch())
+    assert yard.attempts() == [(1, "failed", "context_length", 400), (2, "answered", None, 200)]
+    before, after = (asked["messages"][-1]["content"] for asked in script.asked)
+    assert before == text
+    assert after.startswith("BEGIN word ")
+    assert after.endswith("word END")
+    assert 0.6 * len(text) < len(after) < 6000 / 7500 * len(text)
+    assert yard.rows("SELECT answer, flags FROM decisions") == [("a", ["trimmed"])]
+
+
+def test_what_stays_too_long_is_not_cut_for_ever(yard: SmallYard, script: Script) -> None:
+    for _ in range(5):
+        script.then(400, {"error": {"message": "prompt is too long", "code": "context_length_exceeded"}})
+    yard.submit(texts=["word " * 6000], **SINGLE)
+    yard.follow(yard.dispatch())
+    assert [row[2] for row in yard.attempts()] == ["context_length"] * 2
+    [(_, status, _, reason)] = yard.decisions()
+    assert status == "failed"
+    assert reason == "context_length: takes about 32001 tokens, the widest window has 32000"
+
+
+def test_a_parameter_that_a_model_does_not_take_is_left_out_from_then_on(yard: SmallYard, script: Script) -> None:
+    said = (
+        "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported."
+    )
+    script.then(400, {"error": {"message": said, "type": "invalid_request_error", "param": "temperature"}})
+    ask_one(yard)
+    assert yard.attempts() == [(1, "failed", "invalid_request", 400), (2, "answered", None, 200)]
+    assert ["temperature" in asked for asked in script.asked] == [True, False]
+    ask_one(yard)
+    assert len(script.asked) == 3
+    assert "temperature" not in script.asked[2]
+    assert [row[1] for row in yard.decisions()] == ["decided"] * 2
+
+
+def test_a_request_that_is_simply_wrong_fails_the_item(yard: SmallYard, script: Script) -> None:
+    script.then(400, {"error": {"message": "messages: too few", "type": "invalid_request_error"}})
+    ask_one(yard)
+    assert len(script.asked) == 1
+    assert yard.decisions() == [("i1", "failed", None, "invalid_request")]

@@ -10,6 +10,7 @@ from app.core.matrix import (
     BENCH_S,
     JITTER,
     MATRIX,
+    PASSES,
     PUTS_OUT,
     VENDOR_WIDE,
     WAIT_AT_MOST_S,
@@ -92,6 +93,8 @@ def test_a_hold_lasts_as_long_as_was_asked_for_and_a_bench_until_the_reset() -> 
 
 def test_what_concerns_the_whole_vendor_and_what_puts_out() -> None:
     assert {kind.value for kind in VENDOR_WIDE} == {"auth", "billing", "content_filter"}
+    passing = {"rate_limit", "quota_exhausted", "timeout", "server_error", "overloaded", "breaker_open"}
+    assert {kind.value for kind in PASSES} == passing
     assert {kind.value for kind in PUTS_OUT} == {"auth", "billing", "model_not_found"}
 
 
