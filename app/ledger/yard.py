@@ -101,8 +101,8 @@ def waits(engine: Engine, job_id: str) -> Waits | None:
     """None where the job does not run, or every item of it is decided. Raises ``NotFound``."""
     with engine.begin() as connection:
         row = connection.exec_driver_sql(
-            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL, state = 'running' AND EXISTS (SELECT FROM items WHERE job_id = j.id"
-            " AND state <> 'decided') FROM jobs j WHERE id = %s",
+            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL,"
+            " state = 'running' AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state <> 'decided') FROM jobs j WHERE id = %s",
             (job_id,),
         ).first()
     if row is None:
@@ -114,7 +114,8 @@ def waiting_cached(engine: Engine) -> list[Waits]:
     """Running jobs with items in the yard that take remembered answers."""
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT id, tier, recipe, task, max_cost_micro IS NOT NULL FROM jobs j WHERE state = 'running' AND cached_ok"
+            "SELECT id, tier, recipe, task, max_cost_micro IS NOT NULL FROM jobs j"
+            " WHERE state = 'running' AND cached_ok"
             " AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state = 'ready')"
         )
         return [Waits(r[0], Tier(r[1]), recipes.parse(r[2]), Task.from_json(r[3]), r[4]) for r in rows]
