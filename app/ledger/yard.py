@@ -101,8 +101,8 @@ def waits(engine: Engine, job_id: str) -> Waits | None:
     """None where the job does not run, or every item of it is decided. Raises ``NotFound``."""
     with engine.begin() as connection:
         row = connection.exec_driver_sql(
-            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL,"
-            " state = 'running' AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state <> 'decided') FROM jobs j WHERE id = %s",
+            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL, state = 'running' AND EXISTS"
+            " (SELECT FROM items WHERE job_id = j.id AND state <> 'decided') FROM jobs j WHERE id = %s",
             (job_id,),
         ).first()
     if row is None:
