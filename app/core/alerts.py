@@ -124,7 +124,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one look has measured. ``quotas`` None: nobody could say; what stands is left as it is.
+    """What one look has measured. ``blind``: not every quota could be read, so that one missing has not recovered.
 
     ``idle_s``: how long nothing has been decided while there was work; None where there is no work.
     """
@@ -135,7 +135,8 @@ class Facts:
     qualities: tuple[Quality, ...] = ()
     health: tuple[Standing, ...] = ()
     keys: tuple[RefusedKey, ...] = ()
-    quotas: tuple[Quota, ...] | None = ()
+    quotas: tuple[Quota, ...] = ()
+    blind: bool = False
     idle_s: float | None = None
 
 
@@ -194,14 +195,14 @@ def conditions(facts: Facts, thresholds: Thresholds) -> list[Condition]:
         *_qualities(facts.qualities, thresholds),
         *_health(facts.health),
         *_keys(facts.keys, facts.health),
-        *_quotas(facts.quotas or (), thresholds),
+        *_quotas(facts.quotas, thresholds),
         *_idle(facts.idle_s, thresholds),
     ]
 
 
 def unmeasured(facts: Facts) -> frozenset[Alert]:
     """The alerts this look could say nothing about."""
-    return frozenset({Alert.QUOTA}) if facts.quotas is None else frozenset()
+    return frozenset({Alert.QUOTA}) if facts.blind else frozenset()
 
 
 def changes(

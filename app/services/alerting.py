@@ -51,7 +51,7 @@ class Alerting:
 
     def look(self) -> list[Notice]:
         """Measure, and write down what changed. Nothing where another process is looking just now."""
-        quotas = self._quotas()
+        quotas, blind = self._quotas()
         standings = self._standings()
         with alerts.looking(self.engine) as connection:
             if connection is None:
@@ -64,6 +64,7 @@ class Alerting:
                 health=standings,
                 keys=alerts.refused_keys(connection, [row.name for row in self.fleet.current().providers]),
                 quotas=quotas,
+                blind=blind,
                 idle_s=alerts.idle_s(connection),
             )
             found = core.conditions(facts, self.thresholds)
@@ -114,21 +115,23 @@ class Alerting:
         names = [d.name for d in self.fleet.current().deployments]
         return tuple(Standing(name, known[name].state, known[name].reason) for name in names if name in known)
 
-    def _quotas(self) -> tuple[Quota, ...] | None:
+    def _quotas(self) -> tuple[tuple[Quota, ...], bool]:
+        """The longer limits of all warm scopes, and whether there are others: what a cold gate says is not to be
+        trusted."""
         fleet = self.fleet.current()
         scopes = {scope.name: scope for d in fleet.deployments for scope in scopes_of(fleet, d)}
         try:
-            usage = self.gates.usage_many(list(scopes.values()))
+            usage = self.gates.usage_many(list(scopes.values())).values()
         except ServiceMissing:
-            return None
-        if not all(scope.warm for scope in usage.values()):
-            return None  # what a cold gate says is not to be trusted
-        return tuple(
+            return (), True
+        quotas = tuple(
             Quota(scope.name, rule.rule, rule.used, rule.limit)
-            for scope in usage.values()
+            for scope in usage
+            if scope.warm
             for rule in scope.rules
             if rule.limit is not None and rule.rule not in _SHORT_RULES
         )
+        return quotas, not all(scope.warm for scope in usage)
 
 
 def test(sinks: Sequence[Sink]) -> list[tuple[Sink, Trouble | None]]:

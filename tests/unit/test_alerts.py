@@ -136,7 +136,7 @@ def test_a_change_is_told_once_and_a_value_at_the_edge_changes_nothing() -> None
 def test_what_is_measured_no_more_has_recovered_unless_nobody_could_measure() -> None:
     (gone,) = changes([("quota", "x rpd")], [])
     assert (gone.name, gone.subject, gone.firing, gone.value) == ("quota", "x rpd", False, None)
-    blind = Facts(quotas=None)
+    blind = Facts(blind=True)
     assert changes([("quota", "x rpd")], conditions(blind, T), unmeasured(blind)) == []
     assert unmeasured(Facts()) == frozenset()
     assert [n.firing for n in changes([("an alert of an older version", "x")], [])] == [False]
