@@ -174,9 +174,10 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     from app.services.estimating import estimate
-    from app.services.submitting import able
+    from app.services.submitting import able, left_out
 
-    deployments = able(servers.fleet_file(servers.load()).current().deployments, spec.wanted)
+    everyone = servers.fleet_file(servers.load()).current().deployments
+    deployments, unpriced = able(everyone, spec.wanted), left_out(everyone, spec.wanted)
     with source.rows(spec) as rows:
         made = estimate(deployments, spec.wanted, spec.task_of_items, rows)
     if not made.items:
@@ -184,12 +185,12 @@ def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     if source.skipped is not None:
         source.skipped.tell()
     if as_json:
-        put_json({"recipe": str(spec.recipe), **made.to_json()})
+        put_json({"recipe": str(spec.recipe), **made.to_json(), "left_out_unpriced": unpriced})
     else:
-        put(_estimate_words(spec, made))
+        put(_estimate_words(spec, made, unpriced))
 
 
-def _estimate_words(spec: JobSpec, made: Estimate) -> str:
+def _estimate_words(spec: JobSpec, made: Estimate, left_out: list[str]) -> str:
     def span(low: str, high: str) -> str:
         return low if low == high else f"{low} to {high}"
 
@@ -205,9 +206,11 @@ def _estimate_words(spec: JobSpec, made: Estimate) -> str:
     ]
     if made.unpriced:
         lines.append(
-            f"          {made.unpriced} of the deployments have no known price: what they are asked comes on top; "
-            "state input_price and output_price in the fleet file"
+            f"          {made.unpriced} without a known price: what they are asked comes on top; state input_price "
+            "and output_price in the fleet file"
         )
+    if left_out:
+        lines.append(f"          {len(left_out)} without a known price left out: the job has a budget")
     return "\n".join(lines) + "\n"
 
 

@@ -229,6 +229,11 @@ def able(deployments: Iterable[Deployment], wanted: Wanted) -> list[Deployment]:
     return serving
 
 
+def left_out(deployments: Iterable[Deployment], wanted: Wanted) -> list[str]:
+    """The deployments that might serve, were the job without a budget: nobody knows their price."""
+    return [d.name for d in deployments if eligible(d, wanted) == "unpriced"]
+
+
 def _emptied_by(constraint: str, wanted: Wanted) -> str:
     match constraint:
         case "privacy":

@@ -248,10 +248,15 @@ def test_a_dry_run_needs_no_server_and_stores_nothing(bare: Run) -> None:
     assert ran.json["finish_s"][0] > 100
     words = bare("submit", "in.csv", "--dry-run").out
     assert "calls     100\n" in words
-    assert "cost      unknown\n" in words and "2 of the deployments have no known price" in words
+    assert "cost      unknown\n" in words and "2 without a known price: " in words
     assert ran.json["cost_usd"] is None and ran.json["unpriced"] == 2
     refused = bare("submit", "in.csv", "--max-cost", "5", "--dry-run")
     assert (refused.code, refused.out) == (2, "")
+    Path("fleet.toml").write_text(FLEET + "input_price = 1\noutput_price = 2\n")
+    ran = bare("submit", "in.csv", "--max-cost", "5", "--dry-run", "--json")
+    assert (ran.json["deployments"], ran.json["left_out_unpriced"]) == (1, ["one/small"])
+    words = bare("submit", "in.csv", "--max-cost", "5", "--dry-run").out
+    assert "1 without a known price left out: the job has a budget" in words
     assert "unpriced: it has a budget (--max-cost)" in refused.err and "state input_price" in refused.err
     assert bare("submit", write("text\n", "none.csv"), "--dry-run").code == 2
 
