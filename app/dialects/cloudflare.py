@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -113,6 +114,11 @@ def _text(response: Any) -> str:
 
 def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     """A 200 whose body is no plain JSON: events with ``response`` are ours to fold, all else is as with OpenAI."""
+    stripped = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if stripped[:1] == b"{" and stripped is not body:
+        with suppress(ValueError):
+            orjson.loads(stripped)
+            return hear(200, headers, stripped)
     whole: dict[str, Any] = {}
     said: list[str] = []
     ended = False

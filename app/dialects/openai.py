@@ -281,6 +281,8 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
             if choice.get("error"):
                 return failure_of(200, headers, {"error": choice["error"]}, usage=usage_of(whole.get("usage")))
             reason = choice.get("finish_reason") or reason
+            if isinstance(choice.get("usage"), dict):
+                whole["usage"] = choice["usage"]  # Moonshot's place for it
             delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
             if not isinstance(delta, dict):
                 continue

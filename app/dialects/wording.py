@@ -23,7 +23,9 @@ KEY_TROUBLE = _words(
       | \bauthentication\s(?:failed|fails|failure|error|required)|\bno\sauth\scredentials|\bnot\sauthori[sz]ed\b
       | \bpass\sa\svalid\sapi\skey|\buser\slocation\sis\snot\ssupported|\bdid(?:\snot|n't)\sprovide\san\sapi\skey
       | \borgani[sz]ation\shas\sbeen\s(?:disabled|restricted)\b|^invalid\s(?:access\s)?token\W*$
-      | \binvalid\s(?:format\sfor\s)?(?:the\s)?authorization\sheader|\bunable\sto\sauthenticate|\bnot\sauthenticated\b
+      | \binvalid\s(?:format\sfor\s)?(?:the\s)?authorization\sheader
+      |\b(?:missing|no|without)\s(?:a\s|an\s|the\s)?(?:bearer|authorization)\b|\bapi[\s_-]key\sheader\b
+      | \bunable\sto\sauthenticate|\bnot\sauthenticated\b
       | \bkey\s(?:is|was|has\sbeen)\s(?:not\sactive|inactive|revoked|deactivated|disabled|blocked|suspended|expired
         |reported)"""
 )
@@ -53,6 +55,8 @@ TOO_LONG = _words(
       | \b(?:prompt|input|sequence)\b.{0,60}\b(?:longer|greater|larger)\sthan\b.{0,40}\b(?:max|context|limit|model)
       | \b(?:input|prompt|sequence)\s(?:length|token\scount|tokens)\b.{0,60}\b(?:exceed|range|larger|greater|should\sbe)
       | \bnumber\sof\stokens\b.{0,40}\b(?:larger|greater|more|exceed\w*)\b|\btoken\slimit\sexceeded
+      | \btokens\b.{0,60}\bcontext\s(?:limit|size|length|window)\b|\bmore\stokens\sthan\b.{0,30}\b(?:model|context|max)
+      | \bmodel\b.{0,40}\bat\smost\s\d+\s\(prompt\b
       | \btoo\smany\s(?:input\s|prompt\s)?tokens(?!:\smax\stokens)
       | \brequest\s(?:body\s)?too\slarge|\bpayload\ssize\sexceeds|\breduce\s(?:the
         |your)\s(?:length|prompt|input|message)
@@ -67,7 +71,7 @@ FILTERED = _words(
     r"""content\s(?:management\s)?(?:policy|filter)|\bmoderation\b|\bflagged\b|responsible\s?ai
         |\bsafety\s(?:system|filter|polic|reasons|check|concern|violation)|safety_check
       | \bguardrails?\s(?:intervened|triggered|blocked)|\bblocked\sby\b.{0,30}\b(?:guardrail|filter)
-        |\bprohibited\scontent
+        |\b(?:prohibited|harmful)\scontent
       | \b(?:usage|acceptable\suse|content|safety)\s(?:polic|guideline)|\bblocked\s(?:input|output|prompt)\b
         |\bcontent\sexists\srisk|\bhigh\srisk\b|\binappropriate\scontent|sensitive\s(?:content|words
         |information)|\bunsafe\b
@@ -115,7 +119,7 @@ NO_QUOTA_AT_ALL = _words(r"\blimit:\s?0\b")
 LONG_WINDOW = _words(
     r"""(?:per|/|by|each|a)[\s_-]*(?:1\s)?(?:day|week|month)|\bdaily\b|\bweekly\b|\bmonthly\b|(?<![a-z])[rt]pd(?![a-z])
         |\b24[\s-]?h|per\s86400
-      | \btoday\b|今日"""
+      | \b(?:today|tomorrow)\b|今日"""
 )
 SHORT_WINDOW = _words(
     r"""(?:per|/|by)[\s_-]*(?:\d+\s)?(?:min(?:ute)?|sec(?:ond)?|hour|hr)(?![a-z])|(?:per|by)(?:minute|second|hour)

@@ -148,3 +148,8 @@ def test_never_raises_whatever_is_sent(doc: Any, stream: bool) -> None:
 def test_never_raises_for_bytes_either(status: int, body: bytes) -> None:
     hear(status, {}, body)
     hear(status, {}, b"data: " + body)
+
+
+def test_a_byte_order_mark_is_no_matter() -> None:
+    whole = b'{"result":{"response":"4"},"success":true,"errors":[]}'
+    assert hear(200, {}, b"\xef\xbb\xbf" + whole) == hear(200, {}, whole)

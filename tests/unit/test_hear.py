@@ -124,6 +124,30 @@ def test_half_a_surrogate_pair_is_no_surprise(hear: Hear) -> None:
     assert (code, made[0]["kind"]) == (0, "malformed")
 
 
+ODD_LINES = [
+    b'{"status": 200, "headers": {"retry-after": [[1]], "date": {"a": null}, "": ""}, "body": "{}"}',
+    b'{"status": 429, "headers": {"Retry-After": 1e400, "Date": "\\ud83d"}, "body": "\\u0000"}',
+    b'{"status": 999, "body": "' + b"[" * 5000 + b'"}',
+    b'{"status": 100, "status": 101, "stream": "maybe", "body": "data: \\n\\ndata"}',
+    b'{"status": 1e2}',
+    b'{"status": NaN}',
+    b'{"status": 1' + b"0" * 4300 + b"}",
+    b'{"status": 200, "body": ["a"]}',
+    b'{"status": 200, "headers": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}",
+    b"\xef\xbb\xbf{}",
+    b'"status"',
+    b"null",
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_any_line_is_heard_or_named(protocol: str, line: bytes, hear: Hear) -> None:
+    code, made, said = hear(protocol, line)
+    assert (code, len(made)) == (0, 1) or (code == 2 and "line 1: " in said and not made)
+
+
 # The recorded responses
 
 FLOOR = 0.97

@@ -128,6 +128,13 @@ SAID["invalid_request"] += [
     (404, "No endpoints found that support tool use"),
     (422, "temperature: input should be less than or equal to 2"),
 ]
+SAID["auth"] += [(400, "x-api-key header is required"), (400, "Missing bearer token")]
+SAID["context_length"] += [
+    (400, "input has 9000 tokens but the context limit is 8192"),
+    (400, "Requested 9000 tokens, but this model allows at most 8192 (prompt + completion)"),
+    (400, "Prompt has more tokens than the model supports"),
+]
+SAID["quota_exhausted"] += [(429, "You have reached your plan's request limit. Upgrade or wait until tomorrow.")]
 SAID["malformed"] = [(400, "Failed to generate JSON. Please adjust your prompt."), (422, "Tool call validation failed")]
 SAID["server_error"] = [
     (500, ""),
