@@ -110,10 +110,16 @@ def _limits(sight: Sight) -> Iterator[str]:
 
 
 def _limit(rule: RuleUsage) -> str:
-    """``rpm 12/30  resets in 31 s``. What was learned of it belongs behind that."""
+    """``rpm 12/30  resets in 31 s``, and behind it what the file says where the provider showed something else."""
     assert rule.limit is not None
     resets = f"  resets in {duration(rule.resets_ms / 1000)}" if rule.resets_ms and rule.used else ""
-    return f"{rule.rule} {rule.used:,}/{rule.limit:,}{resets}"
+    learned = ""
+    if rule.learned is not None:
+        told = "none" if rule.configured is None else f"{rule.configured:,}"
+        why = "learned from refusals" if rule.learned.inferred else "stated by the provider"
+        since, until = (_clock(_moment(ms))[:5] for ms in (rule.learned.at_ms, rule.learned.until_ms))
+        learned = f" (file says {told}; {rule.learned.value:,} {why} {since}, until {until})"
+    return f"{rule.rule} {rule.used:,}/{rule.limit:,}{learned}{resets}"
 
 
 def _changes(sight: Sight) -> Iterator[str]:
@@ -127,6 +133,10 @@ def _changes(sight: Sight) -> Iterator[str]:
         came = f"{before.state} → {spell.state}" if before else f"first seen {spell.state}"
         why = f"  {one_line(spell.reason, 300)}" if spell.reason else ""
         yield f"{_clock(spell.begin)}  {came}{why}"
+
+
+def _moment(ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC)
 
 
 def _clock(moment: dt.datetime) -> str:

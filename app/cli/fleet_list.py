@@ -119,6 +119,17 @@ def as_json(sight: Sight) -> dict[str, Any]:
 
 def _limit(usage: ScopeUsage, rule: RuleUsage) -> dict[str, Any]:
     assert rule.limit is not None
+    learned = None
+    if rule.learned is not None:
+        since, until = (
+            dt.datetime.fromtimestamp(ms / 1000, dt.UTC) for ms in (rule.learned.at_ms, rule.learned.until_ms)
+        )
+        learned = {
+            "value": rule.learned.value,
+            "why": "refusals" if rule.learned.inferred else "stated",
+            "at": since.isoformat(),
+            "until": until.isoformat(),
+        }
     return {
         "scope": usage.name,
         "rule": rule.rule,
@@ -126,6 +137,8 @@ def _limit(usage: ScopeUsage, rule: RuleUsage) -> dict[str, Any]:
         "used": rule.used,
         "left": max(0, rule.limit - rule.used),
         "resets_s": round(rule.resets_ms / 1000, 1),
+        "configured": rule.configured,
+        "learned": learned,
     }
 
 

@@ -167,13 +167,14 @@ _WARM = "NOT coalesce('cold_start' = ANY(flags), false)"
 _TRAFFIC = f"""
 SELECT deployment, count(*) FILTER (WHERE counts AND (answered OR spoilt)),
        count(*) FILTER (WHERE counts AND spoilt),
-       bool_or(answered),
+       bool_or(answered), bool_or(live AND answered),
        percentile_cont(0.95) WITHIN GROUP (ORDER BY ms) FILTER (WHERE counts AND answered AND warm),
        percentile_cont(0.95) WITHIN GROUP (ORDER BY ms / length) FILTER (WHERE counts AND answered AND warm),
        avg(ms) FILTER (WHERE answered AND warm)
 FROM (
     SELECT a.deployment, a.latency_ms AS ms, a.state = 'answered' AS answered, {_SPOILT} AS spoilt, {_WARM} AS warm,
            ({FIRST_TOKEN_WORTH} + output_tokens + reasoning_tokens)::float8 AS length,
+           purpose <> 'ping' AS live,
            purpose <> 'ping' AND (NOT %(unseen)s OR h.checked_at IS NULL OR closed_at > h.checked_at) AS counts
     FROM attempts a LEFT JOIN health h ON h.deployment = a.deployment
     WHERE a.state IN ('answered', 'failed') AND closed_at > clock_timestamp() - %(within)s * interval '1 second'
@@ -198,6 +199,8 @@ class Lately:
 
     traffic: Traffic
     answered: bool
+    live: bool
+    """Of those at least one was no ping, whether or not it has been judged already."""
     latency_ms: int | None
     """The mean, pings included."""
 
@@ -210,14 +213,13 @@ def lately(
         usual: dict[str, float] = {row[0]: row[1] for row in connection.exec_driver_sql(_USUAL, (within_s,))}
         rows = connection.exec_driver_sql(_TRAFFIC, {"within": within_s, "unseen": unseen}).all()
     found = {}
-    for name, calls, failed, answered, p95, length_p95, mean in rows:
+    for name, calls, failed, answered, live, p95, length_p95, mean in rows:
         if name not in deployments:
             continue
         times = length_p95 / usual[name] if length_p95 and usual.get(name) else None
         of_timeout = None if p95 is None else p95 / 1000 / deployments[name].timeout_s
-        found[name] = Lately(
-            Traffic(calls, failed, p95, times, of_timeout), bool(answered), None if mean is None else int(mean)
-        )
+        traffic = Traffic(calls, failed, p95, times, of_timeout)
+        found[name] = Lately(traffic, bool(answered), bool(live), None if mean is None else int(mean))
     return found
 
 

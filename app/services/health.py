@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -84,16 +84,18 @@ class Monitor:
             elif _may_ping(deployment, pings.get(name, 0)):
                 silent.append(deployment)
         noted = self._note(live)
-        for finding in self._ping_all(fleet, silent, known):
-            noted += finding  # written one by one: a provider that hangs holds up nobody else's seat
+        busy = {name for name in lately if lately[name].live and name in known and known[name].state.usable}
+        for found_out in self._ping_all(fleet, silent, busy):
+            noted += found_out  # written one by one: a provider that hangs holds up nobody else's seat
         return noted
 
     def _note(self, findings: Sequence[Finding]) -> list[Noted]:
         return standing.note(self.engine, self.breaker, findings)
 
     def _ping_all(
-        self, fleet: Fleet, deployments: Sequence[Deployment], known: Mapping[str, Health]
+        self, fleet: Fleet, deployments: Sequence[Deployment], busy: Collection[str]
     ) -> Iterator[list[Noted]]:
+        """``busy``: those with live traffic that is judged by itself; a ping that is answered adds nothing to it."""
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
         flying: dict[int, Ping] = {}
@@ -111,6 +113,8 @@ class Monitor:
                 break
             ping = flying.pop(attempt_id)
             finding = self._take_in(ping, attempt_id, heard)
+            if finding is not None and finding.deployment in busy and finding.evidence in (Sign.ANSWERED, Sign.BUSY):
+                finding = replace(finding, evidence=None)
             noted = self._note([finding]) if finding is not None else []
             if ping.number < _MOST_PINGS and _wants_another(ping, heard, noted):
                 flying |= self._send(fleet, ping.deployment, inbox, number=ping.number + 1)
@@ -190,8 +194,8 @@ def _passive(name: str, known: Health | None, lately: Lately | None) -> Finding 
     state, last_look = (known.state, known.checked_at) if known is not None else (None, None)
     if points_to(state, lately.traffic) is not None:
         return Finding(name, lately.traffic, in_words(lately.traffic), lately.latency_ms, last_look)
-    if lately.answered and known is not None and known.state is State.HEALTHY and known.leaning is None:
-        return Finding(name, None)  # it has answered of late, and that is judged already
+    if known is not None and (lately.live or (lately.answered and known.state is State.HEALTHY and not known.leaning)):
+        return Finding(name, None)  # what it has done of late is judged already
     return None
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import re
 import sys
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from app.core.values import Deployment, Limits, Tier
 from app.gates.breaker import BreakerView
 from app.gates.limits import RuleUsage, ScopeUsage
 from app.gates.pulse import Pulse
+from app.gates.terms import Learned
 from app.ledger.health import Health, Lately
 from app.services.fleetview import Seen
 
@@ -43,6 +45,7 @@ def sight(
     traffic: Traffic | None = None,
     used: int = 12,
     leaning: State | None = None,
+    learned: Learned | None = None,
 ) -> Sight:
     deployment = Deployment("groq", model, Tier.CHEAP, "llama-3.1-8b", 131072, 8192, limits=Limits(rpm=30))
     health = None
@@ -50,13 +53,13 @@ def sight(
         hours, state, why = of[-1]
         health = Health(state, why, 400, ago(hours), ago(0.01), leaning, 1 if leaning else 0)
     rules = (
-        RuleUsage("rpm", used, 30, 31_000),
+        RuleUsage("rpm", used, 30, 31_000, 60, learned),
         RuleUsage("tpm", 0, None, 0),
         RuleUsage("rpd", 140, 14_400, 40_320_000),
     )
     usage = (ScopeUsage("provider:groq", True, rules, 0, 0, 0.0),)
-    lately = Lately(traffic, True, 410) if traffic else None
-    seen = Seen(deployment, health, breaker, Pulse(410.0, 210.0, samples=130), usage)
+    lately = Lately(traffic, True, True, 410) if traffic else None
+    seen = Seen(deployment, health, breaker, Pulse(410.0, 210.0, samples=130), (usage,))
     return Sight(seen, spells(*of), lately, 300.0, NOW, NOW_MS)
 
 
@@ -175,6 +178,23 @@ def test_one_in_full(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
         "healthy → down  timeout: no answer within 20 s",
     ], "newest first, and not how the day before began"
     assert re.search(r"  ping  server_error 500  \\x1b\[31mInternal error\n", text), "a provider's text is not obeyed"
+
+
+def test_a_learned_limit_stands_beside_the_configured_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    noon_ms = int(NOW.timestamp() * 1000)
+    shown = sight("m", (1, State.HEALTHY, None), learned=Learned(30, noon_ms + 3_600_000, noon_ms, inferred=True))
+    put_detail(shown, [], PIPE)
+    told = "rpm 12/30 (file says 60; 30 learned from refusals 12:00, until 13:00)  resets in 31 s"
+    assert f"limits     provider    {told}\n" in capsys.readouterr().out
+    limit = as_json(shown)["limits"][0]
+    assert (limit["limit"], limit["configured"]) == (30, 60)
+    assert limit["learned"] == {
+        "value": 30, "why": "refusals", "at": "2026-11-20T12:00:10+00:00", "until": "2026-11-20T13:00:10+00:00",
+    }  # fmt: skip
 
 
 def test_json_holds_what_the_page_shows() -> None:
