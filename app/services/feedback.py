@@ -135,12 +135,11 @@ class Feedback:
         self.pulses.observe(
             self.deployment.name,
             self.kind,
-            calls=len(answered),
-            latency_ms_sum=sum(heard.latency_ms for _, heard in answered),
+            latencies_ms=[heard.latency_ms for _, heard in answered],
+            outputs=[u.output_tokens + u.reasoning_tokens for u in usages],
             tokens_sum=sum(u.total for u in usages),
             input_tokens_sum=sum(u.input_tokens + u.cached_tokens for u in usages),
             guessed_input_sum=sum(q.guessed_input for q, _ in answered),
-            output_tokens_max=max(u.output_tokens + u.reasoning_tokens for u in usages),
         )
 
     @staticmethod

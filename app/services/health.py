@@ -168,7 +168,7 @@ class Monitor:
             usual_ms = None
         else:
             usual_ms = latency_ms
-            self.pulses.observe(name, "ping", calls=1, latency_ms_sum=latency_ms, tokens_sum=answer.usage.total)
+            self.pulses.observe(name, "ping", latencies_ms=[latency_ms], tokens_sum=answer.usage.total)
         if "OK" in answer.text.upper():
             return Finding(name, Sign.ANSWERED, latency_ms=usual_ms)
         return Finding(name, Sign.FAILED, f"did not answer OK but {answer.text[:60]!r}", usual_ms)

@@ -10,10 +10,9 @@ from app.core.plan import SYNTHESISER
 from app.core.pricing import guess_tokens
 from app.core.trimming import Turns, count_turns, cut_text, cut_turns, flat, stated_share
 from app.core.values import Deployment, Request, Usage
-from app.gates.pulse import Pulse
+from app.gates.pulse import LEARNED_AFTER, Pulse
 from app.ledger.journal import TakenAsk, TakenItem
 
-_LEARNED_AFTER = 20
 _HEADROOM = 1.1
 TRIMMED = "trimmed"
 """Flag of an answer to an item that was cut to fit."""
@@ -130,12 +129,12 @@ class Wording:
         return question
 
     def _needs(self, question: Question) -> int:
-        ratio = self.pulse.input_ratio if self.pulse.samples >= _LEARNED_AFTER else 1.0
+        ratio = self.pulse.input_ratio if self.pulse.samples >= LEARNED_AFTER else 1.0
         return int(question.guessed_input * ratio) + 1 + question.request.max_tokens
 
     def _in_guesses(self, tokens: int) -> int:
         """So many tokens as the provider counts them, in ours."""
-        ratio = self.pulse.input_ratio if self.pulse.samples >= _LEARNED_AFTER else 1.0
+        ratio = self.pulse.input_ratio if self.pulse.samples >= LEARNED_AFTER else 1.0
         return int(tokens / max(ratio, 0.1)) + 2
 
     @staticmethod
@@ -159,9 +158,10 @@ class Wording:
         for ever for room that the answer most likely does not need.
         """
         inputs, outputs = guess, max_tokens
-        if self.pulse.samples >= _LEARNED_AFTER:
+        if self.pulse.samples >= LEARNED_AFTER:
             inputs = int(guess * self.pulse.input_ratio * _HEADROOM) + 2
-            outputs = min(outputs, int(self.pulse.output_high * _HEADROOM) + 2)
+        if self.pulse.output_p95 is not None:
+            outputs = min(outputs, int(self.pulse.output_p95 * _HEADROOM) + 2)
         for limits in (self.deployment.limits, self.deployment.provider_limits):
             if limits.tpm is not None:
                 outputs = min(outputs, max(1, limits.tpm - inputs))

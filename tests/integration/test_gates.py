@@ -27,7 +27,7 @@ from app.embedded.binaries import redis_server
 from app.gates.breaker import Breaker
 from app.gates.day import day_of
 from app.gates.limits import Denied, Gates, Grant, Known, Money, Scope
-from app.gates.pulse import Pulse, Pulses
+from app.gates.pulse import Pulses
 from app.gates.scripts import stem
 
 NOON = int(datetime(2025, 3, 12, 12, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
@@ -658,7 +658,7 @@ def test_idle_keys_vanish_by_themselves(gates: Gates, redis_client: redis.Redis)
     gates.warm_money("j", 0)
     gates.reserve([scope], 1, 1, money=Money("j", 10, 1), lease_s=60, breaker="groq/x")
     Breaker(redis_client).record("groq/x", 0, 1, capacity=64)
-    Pulses(redis_client).observe("groq/x", "classify", calls=1, latency_ms_sum=1, tokens_sum=1)
+    Pulses(redis_client).observe("groq/x", "classify", latencies_ms=[1], tokens_sum=1)
     eternal = [key for key in redis_client.keys("*") if redis_client.pttl(key) < 0]
     assert eternal == [f"gate:{{{scope.name}}}:warm".encode()]
 
@@ -831,33 +831,3 @@ def test_only_one_of_many_gets_the_probe(gates: Gates, breaker: Breaker) -> None
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: through(gates, scope), range(32)))
     assert sum(isinstance(reply, Grant) for reply in replies) == 1
-
-
-# --- the pulse ------------------------------------------------------------------------------------------------------
-
-
-def test_averages_are_of_the_last_few_hundred_calls(redis_client: redis.Redis) -> None:
-    pulses = Pulses(redis_client)
-    assert pulses.estimates(["a"], "classify") == {"a": Pulse()}
-    pulses.observe(
-        "a",
-        "classify",
-        calls=10,
-        latency_ms_sum=5_000,
-        tokens_sum=1_000,
-        input_tokens_sum=900,
-        guessed_input_sum=600,
-        output_tokens_max=40,
-    )
-    seen = Pulse(500.0, 100.0, 1.5, 40, 10)
-    assert pulses.estimates(["a", "b"], "classify") == {"a": seen, "b": Pulse()}
-    assert pulses.estimates(["a"], "generate") == {"a": seen}, "a kind not seen is told from all"
-    for _ in range(100):
-        pulses.observe("a", "classify", calls=25, latency_ms_sum=2_500, tokens_sum=250, output_tokens_max=8)
-    now = pulses.estimates(["a"], "classify")["a"]
-    assert now.latency_ms == pytest.approx(100, rel=0.02)
-    assert now.tokens_per_call == pytest.approx(10, rel=0.02)
-    assert 100 <= now.samples <= 200
-    assert 8 <= now.output_high <= 10
-    with pytest.raises(ValueError, match="no calls"):
-        pulses.observe("a", "classify", calls=0, latency_ms_sum=0, tokens_sum=0)
