@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 CLIENT_GONE = 1
 UNREADABLE = 2
@@ -85,6 +85,16 @@ class Names:
         return number
 
 
+_Name = TypeVar("_Name")
+
+
+def _kept(sums: dict[_Name, Totals], name: _Name) -> Totals:
+    totals = sums.get(name)
+    if totals is None:
+        totals = sums[name] = Totals()
+    return totals
+
+
 class Books:
     def __init__(self) -> None:
         self.total = Totals()
@@ -131,12 +141,12 @@ class Books:
         ``reasoning_tokens`` are part of ``completion_tokens``. ``status`` 0: closed without a response. ``effect``
         names what decided the call: a kind of weather, or ``limit:<rule>`` for the provider's own limits.
         """
+        self.total.add(status, prompt_tokens, completion_tokens, money_micro, flags)
         for totals in (
-            self.total,
-            self.providers.setdefault(provider, Totals()),
-            self.models.setdefault((provider, model), Totals()),
-            self.keys.setdefault(key, Totals()),
-            self.provider_keys.setdefault((provider, key), Totals()),
+            _kept(self.providers, provider),
+            _kept(self.models, (provider, model)),
+            _kept(self.keys, key),
+            _kept(self.provider_keys, (provider, key)),
         ):
             totals.add(status, prompt_tokens, completion_tokens, money_micro, flags)
         number = self._names.number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from app.simulator.heading import Target
 from app.simulator.house import House, Scope
 from app.simulator.meter import Entry
 from app.simulator.protocols import Speech
-from app.simulator.weather import Event
+from app.simulator.weather import Event, Weather
 
 
 @dataclass(slots=True)
@@ -40,9 +41,18 @@ class Call:
     filtered: bool = False
     """A content filter takes the answer away."""
     booked: bool = False
+    _weather: Weather | None = None
+    _sky: Mapping[str, object] = field(default_factory=dict)
+
+    def may(self, kind: str) -> bool:
+        """Can this kind of weather touch the call at all? To be asked once its model is known."""
+        weather = self.house.weather
+        if weather is not self._weather:
+            self._weather, self._sky = weather, weather.at(self.provider.name, self.model)
+        return kind in self._sky
 
     def strike(self, kind: str) -> Event | None:
-        if kind not in self.house.weather.at(self.provider.name, self.model):
+        if not self.may(kind):
             return None
         event = self.house.weather.strike(kind, self.provider.name, self.model, self.arrived, self.ordinal)
         if event is not None:

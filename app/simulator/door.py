@@ -35,7 +35,8 @@ def _of_the_caller(call: Call) -> Fault | None:
         return Fault("auth", 401, keyless=True)
     if call.key == BAD_KEY or call.strike("auth"):
         return Fault("auth", 401)
-    if call.house.weather.revoked(call.provider.name, call.model, call.arrived, call.mark):
+    weather = call.house.weather
+    if call.may("revoked_key") and weather.revoked(call.provider.name, call.model, call.arrived, call.mark):
         call.effect = "revoked_key"
         return Fault("auth", 401)
     if call.target.flaw:

@@ -80,13 +80,18 @@ class House:
         """The provider's meter and, for a known model, the model's; the key's own where limits are per key."""
         name, known = provider.name, model.id if model else ""
         key = mark if provider.per_key else ""
-        of_provider, of_model = self.weather.limit_changes(name, known, now)
-        limits = _changed(provider.limits, of_provider)
-        told_provider, told_model = self.weather.limit_changes(name, known, now, "header_limits")
-        scopes = [Scope(self._meter(provider, None, key), limits, _changed(limits, told_provider))]
+        of_account = provider.limits
+        of_model = model.limits if model else of_account
+        told_account, told_model = of_account, of_model
+        changes = self.weather.at(name, known)
+        if "limits" in changes or "header_limits" in changes:
+            new, new_model = self.weather.limit_changes(name, known, now)
+            of_account, of_model = _changed(of_account, new), _changed(of_model, new_model)
+            new, new_model = self.weather.limit_changes(name, known, now, "header_limits")
+            told_account, told_model = _changed(of_account, new), _changed(of_model, new_model)
+        scopes = [Scope(self._meter(provider, None, key), of_account, told_account)]
         if model is not None:
-            limits = _changed(model.limits, of_model)
-            scopes.append(Scope(self._meter(provider, model.id, key), limits, _changed(limits, told_model)))
+            scopes.append(Scope(self._meter(provider, model.id, key), of_model, told_model))
         return scopes
 
     def _meter(self, provider: Provider, model: str | None, key: str) -> Meter:
@@ -101,6 +106,8 @@ class House:
         place = provider, model
         last = self._called.get(place, -math.inf)
         self._called[place] = now
+        if not self._loaded and "cold_start" not in self.weather.at(provider, model):
+            return 0.0
         event = self.weather.strike("cold_start", provider, model, now, 0)
         if event is not None and now - last >= event.params["idle_s"]:
             self._loaded[place] = now + event.params["load_s"]

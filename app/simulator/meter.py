@@ -223,24 +223,25 @@ class Meter:
     def standings(self, now: float, wall: float, limits: Limits) -> dict[str, Standing]:
         """Every limit in force, by its key."""
         now = self._roll(now, wall)
-        minute_s = self._window[-1].at + WINDOW_S - now if self._window else 0.0
-        hour_s = self._hour[-1].at + HOUR_S - now if self._hour else 0.0
-        day_s, month_s = self._day_ends - wall, self._month_ends - wall
-        counts = (
-            ("rpm", limits.rpm, len(self._window), minute_s),
-            ("tpm", limits.tpm, self._window_tokens, minute_s),
-            ("rph", limits.rph, len(self._hour), hour_s),
-            ("tph", limits.tph, self._hour_tokens, hour_s),
-            ("rpd", limits.rpd, self._day_requests, day_s),
-            ("tpd", limits.tpd, self._day_tokens, day_s),
-            ("rpmo", limits.rpmo, self._month_requests, month_s),
-            ("tpmo", limits.tpmo, self._month_tokens, month_s),
-        )
-        return {
-            rule: Standing(limit, max(0, limit - used), reset_s)
-            for rule, limit, used, reset_s in counts
-            if limit is not None
-        }
+        found: dict[str, Standing] = {}
+
+        def stand(rule: str, limit: int | None, used: int, reset_s: float) -> None:
+            if limit is not None:
+                found[rule] = Standing(limit, max(0, limit - used), reset_s)
+
+        if limits.rpm is not None or limits.tpm is not None:
+            minute_s = self._window[-1].at + WINDOW_S - now if self._window else 0.0
+            stand("rpm", limits.rpm, len(self._window), minute_s)
+            stand("tpm", limits.tpm, self._window_tokens, minute_s)
+        if limits.rph is not None or limits.tph is not None:
+            hour_s = self._hour[-1].at + HOUR_S - now if self._hour else 0.0
+            stand("rph", limits.rph, len(self._hour), hour_s)
+            stand("tph", limits.tph, self._hour_tokens, hour_s)
+        stand("rpd", limits.rpd, self._day_requests, self._day_ends - wall)
+        stand("tpd", limits.tpd, self._day_tokens, self._day_ends - wall)
+        stand("rpmo", limits.rpmo, self._month_requests, self._month_ends - wall)
+        stand("tpmo", limits.tpmo, self._month_tokens, self._month_ends - wall)
+        return found
 
 
 def _wait_for_place(window: deque[Entry], limit: int, length_s: float, now: float) -> float:

@@ -241,12 +241,9 @@ class Weather:
 
         ``kind``: ``limits`` for those that hold, ``header_limits`` for those that the headers speak of.
         """
-        events = self.at(provider, model).get(kind)
-        if events is None:
-            return {}, {}
         of_provider: dict[str, int] = {}
         of_model: dict[str, int] = {}
-        for event in events:
+        for event in self.at(provider, model).get(kind, ()):
             if event.from_s <= now - self.began < event.to_s:
                 (of_provider if event.model is None else of_model).update(event.params)
         return of_provider, of_model

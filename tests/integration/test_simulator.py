@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.simulator.books import key_mark
 from app.simulator.process import SimulatorProcess
 
 FLEET = """
@@ -28,6 +29,19 @@ tier = "cheap"
 context_window = 1000
 input_price = 0.05
 output_price = 0.08
+
+[[provider]]
+name = "keyed"
+protocol = "openai"
+base_url = "http://127.0.0.1:1/keyed/v1"
+api_key_env = "KEYED"
+limits_per = "key"
+rpm = 2
+[[provider.model]]
+id = "m"
+[[provider.model]]
+id = "narrow"
+rpm = 1
 
 [[provider]]
 name = "open"
@@ -302,6 +316,79 @@ def test_limits_change_with_the_weather(simulator: SimulatorProcess):
     assert [post(simulator)[0] for _ in range(2)] == [200, 429]
     simulator.weather({"event": []})
     assert post(simulator)[0] == 200
+
+
+def test_limits_per_key_are_counted_for_each_key_and_so_are_the_books(simulator: SimulatorProcess):
+    assert [post(simulator, "keyed", key="one")[0] for _ in range(3)] == [200, 200, 429]
+    assert [post(simulator, "keyed", key="two")[0] for _ in range(3)] == [200, 200, 429]
+    assert [post(simulator, "keyed", "narrow", key="three")[0] for _ in range(2)] == [200, 429]
+    books = simulator.books()
+    keyed = books["providers"]["keyed"]
+    assert (keyed["answered"], keyed["refused"], keyed["max_requests_60s"], keyed["violations"]["rpm"]) == (5, 3, 2, 2)
+    assert books["models"]["keyed/narrow"]["violations"]["rpm"] == 1
+    of_key = {key: (row["answered"], row["refused"]) for key, row in books["provider_keys"].items()}
+    marks = [key_mark(key) for key in ("one", "two", "three")]
+    assert of_key == dict(zip((f"keyed/{mark}" for mark in marks), [(2, 1), (2, 1), (1, 1)], strict=True))
+    assert books["provider_keys"][f"keyed/{marks[0]}"]["max_requests_60s"] == 2
+
+
+def test_limits_per_account_are_counted_for_all_keys_together(simulator: SimulatorProcess):
+    statuses = [post(simulator, "groq", "small", key=key)[0] for key in ("one", "two", "one", "two")]
+    assert statuses == [200, 200, 200, 429]
+
+
+def test_a_revoked_key_is_refused_and_the_others_are_not(simulator: SimulatorProcess):
+    weather(simulator, "revoked_key", key=key_mark("one"))
+    assert [post(simulator, "keyed", key=key)[0] for key in ("one", "two")] == [401, 200]
+    assert [call["effect"] for call in simulator.calls()] == ["revoked_key", ""]
+
+
+def test_a_cold_model_is_loaded_once_and_whoever_comes_meanwhile_waits_too(simulator: SimulatorProcess):
+    weather(simulator, "cold_start", idle_s=30, load_s=1.0)
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda _: post(simulator)[0], range(2))) == [200, 200]
+    assert 1.0 <= time.monotonic() - began < 1.9
+    began = time.monotonic()
+    assert post(simulator)[0] == 200
+    assert time.monotonic() - began < 0.9
+    assert [call["effect"] for call in simulator.calls()] == ["cold_start", "cold_start", ""]
+
+
+def test_headers_may_speak_of_another_limit_than_the_one_that_holds(simulator: SimulatorProcess):
+    weather(simulator, "header_limits", tpm=500, rpm=1)
+    _, headers, _ = post(simulator)
+    status, headers, _ = post(simulator)
+    assert status == 200
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("1", "0")
+    assert headers["x-ratelimit-limit-tokens"] == "500"
+
+
+def test_hourly_and_monthly_limits_hold(simulator: SimulatorProcess):
+    for rule, words, least_s in (("rph", b"requests per hour (RPH)", 3500), ("rpmo", b"requests per month", 1)):
+        simulator.reset()
+        weather(simulator, "limits", **{rule: 1})
+        assert post(simulator)[0] == 200
+        status, headers, body = post(simulator)
+        assert status == 429
+        assert words in body
+        assert int(headers["retry-after"]) >= least_s
+        assert simulator.calls()[-1]["effect"] == f"limit:{rule}"
+
+
+def test_a_stream_is_one_of_events_and_is_cut_by_the_weather(simulator: SimulatorProcess):
+    status, headers, body = post(simulator, text="hello " * 20, stream=True)
+    assert (status, headers["content-type"]) == (200, "text/event-stream")
+    assert body.endswith(b"data: [DONE]\n\n")
+    assert b'"usage"' not in body
+    weather(simulator, "cut")
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        post(simulator, text="hello " * 20, stream=True)
+    assert [call["unreadable"] for call in simulator.calls()] == [False, True]
+    weather(simulator, "slow_body", total_ms=200)
+    began = time.monotonic()
+    assert post(simulator, stream=True)[2].endswith(b"[DONE]\n\n")
+    assert time.monotonic() - began >= 0.2
 
 
 def test_wrong_weather_is_refused_and_changes_nothing(simulator: SimulatorProcess):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -89,6 +90,7 @@ def counted(answer: Answer) -> list[tuple[int, int]]:
     return [(usage.input_tokens + usage.cached_tokens, usage.output_tokens + usage.reasoning_tokens)]
 
 
+CLOSED = {"additionalProperties": False}
 STOPS = ("openai", "anthropic", "gemini", "cohere", "ollama")
 """Protocols that have stop sequences."""
 
@@ -245,6 +247,80 @@ def test_no_key_a_bad_key_and_an_unknown_model(simulator: SimulatorProcess, prot
     assert heard.kind is K.MODEL_NOT_FOUND
     status, _, _ = post(simulator, protocol, messages=[], contents=[], input=[])
     assert status == 400
+
+
+def raw(
+    simulator: SimulatorProcess, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=10)
+    try:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, None if body is None else orjson.dumps(body), sent)
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_json_is_answered_where_the_protocol_demands_it(simulator: SimulatorProcess, protocol: str, tmp_path: Path):
+    gold = tmp_path / "gold.csv"
+    gold.write_text("text,gold\nwhere is my card,card_arrival\n")
+    simulator.weather({"event": [], "answers": {"kind": "gold", "file": str(gold)}})
+    schema = {"type": "object", "properties": {"intent": {"type": "string"}}, "required": ["intent"]}
+    closed = schema | {"additionalProperties": False}
+    heard = answered(
+        hear(simulator, protocol, Request("m", (Message("user", "where is my card"),), 100, schema=closed))
+    )
+    assert orjson.loads(heard.text) == {"intent": "card_arrival"}
+
+
+def test_gemini_refuses_a_key_in_the_url_and_streams_an_array(simulator: SimulatorProcess):
+    base, body = "/gemini/v1beta/models/m", {"contents": [{"parts": [{"text": "hello"}]}]}
+    assert raw(simulator, "POST", f"{base}:generateContent?key={KEY}", body)[0] == 403
+    status, _, said = raw(simulator, "POST", f"{base}:generateContent?key={KEY}", body, x_goog_api_key=KEY)
+    assert (status, b"x-goog-api-key" in said) == (400, True)
+    status, headers, said = raw(simulator, "POST", f"{base}:streamGenerateContent", body, x_goog_api_key=KEY)
+    assert (status, headers["content-type"]) == (200, "application/json")
+    pieces = orjson.loads(said)
+    assert len(pieces) > 1
+    assert answered(DIALECTS["gemini"].hear(status, headers, said)).text == "A simulated provider. END of it."
+
+
+def test_anthropic_wants_its_version_and_its_max_tokens(simulator: SimulatorProcess):
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    status, _, said = raw(simulator, "POST", "/anthropic/v1/messages", body, x_api_key=KEY)
+    assert (status, b"anthropic-version" in said) == (400, True)
+    version = {"x_api_key": KEY, "anthropic_version": "2023-06-01"}
+    status, _, said = raw(simulator, "POST", "/anthropic/v1/messages", body, **version)
+    assert (status, b"max_tokens: Field required" in said) == (400, True)
+
+
+def test_ollama_streams_unless_it_is_told_not_to(simulator: SimulatorProcess):
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    _, headers, said = raw(simulator, "POST", "/ollama/api/chat", body, authorization=f"Bearer {KEY}")
+    assert headers["content-type"] == "application/x-ndjson"
+    lines = [orjson.loads(line) for line in said.splitlines()]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert lines[-1]["eval_count"] == billed(simulator)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path", "names"),
+    [
+        ("openai", "/v1/models", lambda doc: [row["id"] for row in doc["data"]]),
+        ("openai_responses", "/v1/models", lambda doc: [row["id"] for row in doc["data"]]),
+        ("anthropic", "/v1/models", lambda doc: [row["id"] for row in doc["data"]]),
+        ("gemini", "/v1beta/models", lambda doc: [row["name"].removeprefix("models/") for row in doc["models"]]),
+        ("cohere", "/v1/models", lambda doc: [row["name"] for row in doc["models"]]),
+        ("cloudflare", f"{BASES['cloudflare']}/ai/models/search", lambda doc: [row["name"] for row in doc["result"]]),
+        ("ollama", "/api/tags", lambda doc: [row["name"] for row in doc["models"]]),
+    ],
+)
+def test_models_are_listed(simulator: SimulatorProcess, protocol: str, path: str, names: Any):
+    status, _, said = raw(simulator, "GET", f"/{protocol}{path}")
+    assert (status, names(orjson.loads(said))) == (200, ["m"])
+    assert raw(simulator, "GET", f"/{protocol}/nowhere")[0] == 404
 
 
 def test_a_yard_with_a_provider_of_every_protocol(small_yard: SmallYard):

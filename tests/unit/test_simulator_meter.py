@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -120,3 +120,64 @@ def test_agrees_with_looking_at_every_call(calls: list[tuple[int, int, int]], rp
     assert meter.max_requests == max(map(len, ends), default=0)
     assert meter.max_tokens == max((sum(a + b for _, a, b in window) for window in ends), default=0)
     assert meter.max_arrivals == max((sum(at - 60 < other <= at for other in arrived) for at in arrived), default=0)
+
+
+def test_an_hour_rolls_and_a_refusal_says_when_it_has_room_again():
+    meter, limits = Meter(ZoneInfo("UTC")), Limits(rph=2, tph=100)
+    assert let_in(meter, 0.0, 40, limits) is None
+    assert let_in(meter, 600.0, 40, limits) is None
+    by_requests = meter.refusal(1000.0, NOON, 1, limits)
+    assert by_requests is not None
+    assert (by_requests.rule, by_requests.used, by_requests.wait_s) == ("rph", 2, 2600.0)
+    by_tokens = meter.refusal(1000.0, NOON, 50, Limits(tph=100))
+    assert by_tokens is not None
+    assert (by_tokens.rule, by_tokens.used, by_tokens.wait_s) == ("tph", 80, 2600.0)
+    assert let_in(meter, 3599.9, 1, limits) == "rph"
+    assert let_in(meter, 3600.0, 1, limits) is None
+
+
+def test_output_counts_in_the_hour_and_the_month_too():
+    meter, limits = Meter(ZoneInfo("UTC")), Limits(tph=100, tpmo=1000)
+    meter.settle(meter.admit(0.0, NOON, 40, limits), 50)
+    assert {rule: s.remaining for rule, s in meter.standings(1.0, NOON, limits).items()} == {"tph": 10, "tpmo": 910}
+    meter.settle(meter.admit(2.0, NOON, 5, limits), None)
+    assert {rule: s.remaining for rule, s in meter.standings(3.0, NOON, limits).items()} == {"tph": 10, "tpmo": 910}
+
+
+@pytest.mark.parametrize(
+    ("zone", "last_day", "days"),
+    [
+        ("Europe/Berlin", date(2026, 3, 31), 31),  # with the day the clocks go forward there
+        ("America/Los_Angeles", date(2026, 12, 31), 31),
+        ("Asia/Kolkata", date(2028, 2, 29), 29),
+    ],
+)
+def test_a_month_ends_at_midnight_where_the_provider_lives(zone: str, last_day: date, days: int):
+    home = ZoneInfo(zone)
+    meter, limits = Meter(home), Limits(rpmo=2)
+    first = datetime.combine(last_day.replace(day=1), time(), home).timestamp()
+    last = datetime.combine(last_day, time(23, 59, 59), home).timestamp()
+    assert let_in(meter, 0.0, 1, limits, first) is None
+    assert meter.month_left_s(first) == last + 1 - first
+    assert round(meter.month_left_s(first) / 86_400) == days
+    assert let_in(meter, 1.0, 1, limits, last) is None
+    refusal = meter.refusal(1.5, last + 0.5, 1, limits)
+    assert refusal is not None
+    assert (refusal.rule, refusal.wait_s) == ("rpmo", 0.5)
+    assert let_in(meter, 2.0, 1, limits, last + 1) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 40)), max_size=40), st.integers(1, 5), st.integers(30, 90)
+)
+def test_an_hour_agrees_with_looking_at_every_call(calls: list[tuple[int, int]], rph: int, tph: int):
+    meter, limits = Meter(ZoneInfo("UTC")), Limits(rph=rph, tph=tph)
+    inside: list[tuple[int, int]] = []
+    for at, prompt in sorted(calls):
+        window = [call for call in inside if at - 3600 < call[0]]
+        used = sum(tokens for _, tokens in window)
+        expected = "rph" if len(window) >= rph else "tph" if used + prompt > tph else None
+        assert let_in(meter, at, prompt, limits) == expected
+        if expected is None:
+            inside.append((at, prompt))

@@ -158,6 +158,11 @@ def test_bodies_that_are_not_the_protocol(body: bytes):
         ({"event": [{"kind": "error", "provider": "a", "probability": 2}]}, "probability must be a number from 0 to 1"),
         ({"event": [{"kind": "limits", "provider": "a"}]}, "names no limit"),
         ({"event": [{"kind": "error", "provider": "a", "html": 1}]}, "html must be true or false"),
+        ({"event": [{"kind": "header_limits", "provider": "a"}]}, "names no limit"),
+        ({"event": [{"kind": "prompt_cache", "provider": "a", "share": 2}]}, "share must be a number from 0 to 1"),
+        ({"event": [{"kind": "content_filter", "provider": "a", "stage": "x"}]}, "stage must be one of answer, prompt"),
+        ({"event": [{"kind": "revoked_key", "provider": "a"}]}, "key is missing"),
+        ({"event": [{"kind": "revoked_key", "provider": "a", "key": "sk-secret"}]}, "first 8 hex digits"),
     ],
 )
 def test_weather_that_is_wrong_is_refused_by_name(data: dict[str, Any], words: str):
@@ -370,10 +375,36 @@ def test_every_vendor_says_so_when_it_is_the_day_that_is_used_up(name: str):
     assert "day" not in minute.replace("upgrade to dev tier today", "")
 
 
+def test_a_key_pasted_into_the_weather_is_not_repeated():
+    with pytest.raises(WeatherError) as caught:
+        Weather.of({"event": [{"kind": "revoked_key", "provider": "a", "key": "sk-secret"}]}, seed=0, began=0.0)
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize(("rule", "word"), [("rph", "hour"), ("tph", "hour"), ("rpmo", "month"), ("tpmo", "month")])
+def test_no_vendor_takes_an_hour_or_a_month_for_a_day(name: str, rule: str, word: str):
+    text = json.dumps(VENDORS[name].body(Fault("limit", 429, "m", refusal=Refusal(rule, 30, 30, 1, 9.0)))).lower()
+    assert "per day" not in text
+    if name != "nvidia" or word == "month":  # it tells of quotas alone
+        assert word in text or f"limit_{rule}" in text
+
+
 @pytest.mark.parametrize("name", VENDORS)
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [("auth", 401), ("billing", 402), ("billing", 403), ("billing", 429), ("model", 404), ("server", 503)],
+    [
+        ("auth", 401),
+        ("billing", 400),
+        ("billing", 402),
+        ("billing", 403),
+        ("billing", 429),
+        ("model", 404),
+        ("server", 503),
+        ("overloaded", 503),
+        ("context", 400),
+        ("filter", 400),
+    ],
 )
 def test_every_vendor_has_words_for_every_fault(name: str, kind: str, status: int):
     body = VENDORS[name].body(Fault(kind, status, "m"))
