@@ -10,6 +10,7 @@ Nothing here looks into a worker: what is known comes from the ledger, the simul
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -44,6 +45,10 @@ LABELS = ("billing", "delivery", "returns", "technical", "account", "other")
 _READY_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.2
+_PROVIDER_KEYS = (
+    "rpm", "tpm", "rph", "tph", "rpd", "tpd", "rpmo", "tpmo", "concurrency", "limits_per", "timeout_s", "api_key_env",
+    "quota_reset",
+)  # fmt: skip
 _BASES = {
     "openai": "/v1", "openai_responses": "/v1", "anthropic": "", "gemini": "/v1beta", "cohere": "",
     "cloudflare": "/client/v4/accounts/simulated", "ollama": "",
@@ -95,7 +100,7 @@ def free_port() -> int:
 def fleet_toml(providers: Iterable[Provider], port: int) -> str:
     lines = []
     for row in providers:
-        limits = [f"{key} = {row[key]}" for key in ("rpm", "tpm", "concurrency", "timeout_s") if key in row]
+        limits = [f"{key} = {json.dumps(row[key])}" for key in _PROVIDER_KEYS if key in row]
         lines += [
             "[[provider]]", f'name = "{row["name"]}"', f'protocol = "{row.get("protocol", "openai")}"',
             f'base_url = "http://127.0.0.1:{port}/{row["name"]}{_BASES[row.get("protocol", "openai")]}"', *limits,

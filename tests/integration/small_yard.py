@@ -22,7 +22,10 @@ from app.simulator.process import SimulatorProcess
 from app.yard import Yard
 
 LABELS = ["a", "b"]
-_PROVIDER_KEYS = ("rpm", "tpm", "rpd", "tpd", "concurrency", "timeout_s", "local", "api_key_env", "quota_reset")
+_PROVIDER_KEYS = (
+    "rpm", "tpm", "rph", "tph", "rpd", "tpd", "rpmo", "tpmo", "concurrency", "limits_per", "timeout_s", "local",
+    "api_key_env", "quota_reset",
+)  # fmt: skip
 BASES = {
     "openai": "/v1",
     "openai_responses": "/v1",
