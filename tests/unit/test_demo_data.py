@@ -63,7 +63,7 @@ def test_the_demo_fleet_has_twelve_vendors_enough_voices_and_no_giant() -> None:
     assert any(d.reasoning for d in cheap)
     rates = [row.rpm for row in fleet.providers if row.rpm]
     assert max(rates) <= 0.2 * sum(rates)
-    assert all(row.api_key_env is None and 2 <= (row.concurrency or 0) <= 8 for row in fleet.providers)
+    assert all(not row.api_key_env and 2 <= (row.concurrency or 0) <= 8 for row in fleet.providers)
 
 
 def test_the_demo_weather_is_valid_and_speaks_of_the_demo_fleet() -> None:
