@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from app.core.values import Deployment, Limits
 
 _DAY_S = 86_400.0
+_MONTH_S = 30 * _DAY_S
 _UNBOUNDED_CALLS = 64
 _LONGEST_S = 10 * 365 * _DAY_S
 
@@ -54,14 +55,16 @@ def capacity(limits: Limits, tokens_per_call: float, latency_s: float, for_s: fl
         return for_s // length_s + 1 if fresh else for_s / length_s
 
     bounds = [(limits.concurrency or _UNBOUNDED_CALLS) * for_s / latency_s]
-    if limits.rpm is not None:
-        bounds.append(limits.rpm * windows(60.0))
-    if limits.tpm is not None:
-        bounds.append(limits.tpm * windows(60.0) / tokens_per_call)
-    if limits.rpd is not None:
-        bounds.append(limits.rpd * windows(_DAY_S))
-    if limits.tpd is not None:
-        bounds.append(limits.tpd * windows(_DAY_S) / tokens_per_call)
+    for requests, tokens, length_s in (
+        (limits.rpm, limits.tpm, 60.0),
+        (limits.rph, limits.tph, 3600.0),
+        (limits.rpd, limits.tpd, _DAY_S),
+        (limits.rpmo, limits.tpmo, _MONTH_S),
+    ):
+        if requests is not None:
+            bounds.append(requests * windows(length_s))
+        if tokens is not None:
+            bounds.append(tokens * windows(length_s) / tokens_per_call)
     return min(bounds)
 
 

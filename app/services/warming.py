@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
 from app.core.values import Deployment
+from app.gates.day import day_of, month_of
 from app.gates.limits import Gates, Known, Rule, Scope
 from app.gates.terms import RULES
 from app.ledger import history, learned
@@ -90,17 +90,16 @@ class Warmer:
             self.warm(cold, list(scopes.values()), int(self._margin_s * 1000), slowest_s)
 
     def _known(self, scope: Scope, timeout_s: float) -> Known:
-        now = dt.datetime.now(ZoneInfo(scope.zone))
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        now_ms = self._gates.now_ms()
         limited = self._limited(scope)
         past = history.past(
             self._engine,
             name=scope.subject,
             deployment=scope.kind == "deployment",
-            day_start=today,
+            day_start=_moment(day_of(scope.zone, now_ms).start_ms),
             window_s=_WINDOW_S + self._margin_s,
             hour_s=_HOUR_S + self._margin_s if limited & {"rph", "tph"} else 0.0,
-            month_start=today.replace(day=1) if limited & {"rpmo", "tpmo"} else None,
+            month_start=_moment(month_of(scope.zone, now_ms).start_ms) if limited & {"rpmo", "tpmo"} else None,
             key_ref=scope.key_ref,
         )
         now_ms = self._gates.now_ms()
@@ -126,3 +125,7 @@ class Warmer:
         now_ms = self._gates.now_ms()
         lessons = {rule for rule, lesson in self._gates.lessons(scope.name).items() if lesson.until_ms > now_ms}
         return lessons | {rule for rule in RULES if getattr(scope.limits, rule) is not None}
+
+
+def _moment(at_ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
