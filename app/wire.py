@@ -84,6 +84,7 @@ class Heard:
     """``sent``: the request may have reached the provider, who may count and charge it.
 
     ``latency_ms`` runs from the start of the call, waiting for a connection included. ``flags``: what a drill did.
+    ``headers``: of the response, where there was one.
     """
 
     result: Answer | Failure | Unsent
@@ -93,6 +94,7 @@ class Heard:
     bytes_out: int = 0
     bytes_in: int = 0
     flags: tuple[str, ...] = ()
+    headers: Mapping[str, str] | None = None
 
 
 class FaultLayer(Protocol):
@@ -246,7 +248,7 @@ class Wire:
     async def _run(self, call: Outgoing, fault: Fault | None, done: SimpleQueue[Any]) -> None:
         started = time.monotonic()
         flight = _Flight(call.not_after)
-        status, bytes_in = None, 0
+        status, bytes_in, headers = None, 0, None
         flags: tuple[str, ...] = ()
         result: Answer | Failure | Unsent
         try:
@@ -255,7 +257,7 @@ class Wire:
             else:
                 got, flags = await self._struck(call, fault, flight)
             if isinstance(got, Response):
-                status, bytes_in = got.status, len(got.body)
+                status, bytes_in, headers = got.status, len(got.body), got.headers
                 result = call.hear(got.status, got.headers, got.body)
             else:
                 result = got
@@ -264,7 +266,8 @@ class Wire:
         except Exception as error:  # a bug in hear: the caller waits for every token
             result = Failure(FailureKind.MALFORMED, f"reading the answer failed: {type(error).__name__}", status)
         latency_ms = round((time.monotonic() - started) * 1000)
-        done.put((call.token, Heard(result, latency_ms, status, flight.sent, len(call.body), bytes_in, flags)))
+        heard = Heard(result, latency_ms, status, flight.sent, len(call.body), bytes_in, flags, headers)
+        done.put((call.token, heard))
 
     async def _struck(
         self, call: Outgoing, fault: Fault, flight: _Flight

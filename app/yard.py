@@ -27,6 +27,8 @@ from app.services.dispatching import Dispatcher
 from app.services.drilling import Weather
 from app.services.fleetview import BURST, FleetView
 from app.services.health import Monitor
+from app.services.keyring import Keyring
+from app.services.learning import Learner
 from app.services.outlook import Lookout
 from app.services.settling import Settler
 from app.services.sweeping import Sweeper
@@ -110,6 +112,10 @@ class Yard:
         return FleetView(self.engine, self.fleet, self.gates, self.breaker, self.pulses)
 
     @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring(self.engine)
+
+    @cached_property
     def asker(self) -> Asker:
         return Asker(
             engine=self.engine,
@@ -120,6 +126,8 @@ class Yard:
             spill=self.spill,
             wire=self.wire,
             warmer=self.warmer,
+            keyring=self.keyring,
+            learner=Learner(self.engine, self.gates),
             worker=self.worker,
             lease_s=self.settings.lease_s,
             margin_s=self.settings.gate_margin_s,
@@ -152,6 +160,7 @@ class Yard:
             self.pulses,
             self.wire,
             self.warmer,
+            self.keyring,
             every_s=self.settings.health_every_s,
             margin_s=self.settings.gate_margin_s,
         )

@@ -103,16 +103,10 @@ def _lines(sight: Sight) -> Iterator[tuple[str, str]]:
 
 def _limits(sight: Sight) -> Iterator[str]:
     for usage in sight.seen.usage:
-        scope = _scope(usage.name)
-        yield from (f"{scope}{_limit(rule)}" for rule in usage.rules if rule.limit is not None)
+        scope = usage.name.partition(":")[0]
+        yield from (f"{scope:<12}{_limit(rule)}" for rule in usage.rules if rule.limit is not None)
         if usage.hold_ms:
-            yield f"{scope}asked us to stay away for {duration(usage.hold_ms / 1000)}"
-
-
-def _scope(name: str) -> str:
-    """``provider`` or ``deployment``, with the key where each of several has limits of its own."""
-    kind, _, rest = name.partition(":")
-    return " ".join(filter(None, (kind, rest.partition("#")[2]))).ljust(10) + "  "
+            yield f"{scope:<12}asked us to stay away for {duration(usage.hold_ms / 1000)}"
 
 
 def _limit(rule: RuleUsage) -> str:

@@ -37,6 +37,8 @@ class Here(StrEnum):
     """Ask again with the item cut to fit."""
     YIELD = "yield"
     """Ask again without the parameter that the model does not take."""
+    REKEY = "rekey"
+    """Ask again with another key of the provider."""
     LEAVE = "leave"
 
 
@@ -86,8 +88,8 @@ MATRIX: dict[FailureKind, Rule] = {
     FailureKind.MALFORMED: Rule(Mark.NONE, Next.ANYONE, once=(Here.RESTATE,)),
     FailureKind.CONTEXT_LENGTH: Rule(Mark.NONE, Next.WIDER, once=(Here.TRIM,)),
     FailureKind.CONTENT_FILTER: Rule(Mark.NONE, Next.OTHER_VENDOR),
-    FailureKind.AUTH: Rule(Mark.OUT, Next.OTHER_VENDOR),
-    FailureKind.BILLING: Rule(Mark.OUT, Next.OTHER_VENDOR),
+    FailureKind.AUTH: Rule(Mark.OUT, Next.OTHER_VENDOR, once=(Here.REKEY,)),
+    FailureKind.BILLING: Rule(Mark.OUT, Next.OTHER_VENDOR, once=(Here.REKEY,)),
     FailureKind.MODEL_NOT_FOUND: Rule(Mark.OUT, Next.ANYONE),
     FailureKind.INVALID_REQUEST: Rule(Mark.NONE, Next.NOBODY, once=(Here.YIELD,)),
     FailureKind.BREAKER_OPEN: Rule(Mark.NONE, Next.ANYONE, passes=True),
@@ -120,12 +122,14 @@ def step(
     """What to do once this call has failed.
 
     ``able``: which of the steps that are taken once can be taken (again) now: the contract was not restated yet, the
-    item can be cut, the parameter that was refused can be left out. ``jitter``: 0 to 1, thrown by the caller.
+    item can be cut, the parameter that was refused can be left out, the provider has another key (then the trouble is
+    the key's alone, and the deployment is not marked). ``jitter``: 0 to 1, thrown by the caller.
     ``until_reset_s``: until the deployment's quota that is used up starts anew, where that is known.
     """
     rule = MATRIX[failure.kind]
     here, delay_s = _here(rule, failure, tries_used, able, jitter) if tries_used < tries_granted else (Here.LEAVE, 0.0)
-    return Step(here, delay_s, rule.mark, _mark_s(rule.mark, failure, until_reset_s), rule.next)
+    mark = Mark.NONE if Here.REKEY in able and Here.REKEY in rule.once else rule.mark
+    return Step(here, delay_s, mark, _mark_s(mark, failure, until_reset_s), rule.next)
 
 
 def _here(rule: Rule, failure: Failure, tries_used: int, able: frozenset[Here], jitter: float) -> tuple[Here, float]:
@@ -169,6 +173,8 @@ def after_abstention(tries_used: int, tries_granted: int, *, cut: bool) -> Here:
 
 VENDOR_WIDE = frozenset(kind for kind, rule in MATRIX.items() if rule.next is Next.OTHER_VENDOR)
 """Trouble with the account or the vendor's filter: another model of the same vendor would fare no better."""
+KEYED = frozenset(kind for kind, rule in MATRIX.items() if Here.REKEY in rule.once)
+"""Trouble that another key of the provider may not have."""
 PASSES = frozenset(kind for kind, rule in MATRIX.items() if rule.passes)
 PUTS_OUT = frozenset(kind for kind, rule in MATRIX.items() if rule.mark is Mark.OUT)
 """A deployment that fails like this is out until a ping succeeds."""

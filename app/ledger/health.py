@@ -242,15 +242,17 @@ WHERE state = 'open' AND purpose = 'ping' AND provider = %s AND deployment = %s
 
 # The lock orders those who look for an open ping and find none; it ends with the transaction, the open row stays.
 _OPEN_PING = """
-INSERT INTO attempts (purpose, provider, deployment, input_price_micro, output_price_micro, reserved_tokens)
-SELECT 'ping', %(provider)s, %(deployment)s, %(input)s, %(output)s, %(tokens)s
+INSERT INTO attempts (purpose, provider, deployment, input_price_micro, output_price_micro, reserved_tokens, key_ref)
+SELECT 'ping', %(provider)s, %(deployment)s, %(input)s, %(output)s, %(tokens)s, %(key_ref)s
 WHERE NOT EXISTS (SELECT FROM attempts WHERE state = 'open' AND purpose = 'ping' AND provider = %(provider)s
                   AND deployment = %(deployment)s)
 RETURNING id
 """
 
 
-def open_ping(engine: Engine, deployment: Deployment, reserved_tokens: int, *, lost_after_s: float) -> int | None:
+def open_ping(
+    engine: Engine, deployment: Deployment, reserved_tokens: int, *, lost_after_s: float, key_ref: str | None = None
+) -> int | None:
     """Write a ping down, an attempt of no job like any other. None: one of this deployment is under way.
 
     One that is open for longer than ``lost_after_s`` belongs to a process that is gone: it is given up first.
@@ -267,6 +269,7 @@ def open_ping(engine: Engine, deployment: Deployment, reserved_tokens: int, *, l
             "input": input_micro,
             "output": output_micro,
             "tokens": reserved_tokens,
+            "key_ref": key_ref,
         }
         found: int | None = connection.exec_driver_sql(_OPEN_PING, values).scalar()
         return found

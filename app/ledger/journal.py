@@ -124,8 +124,8 @@ ORDER BY i.n
 _OPEN = """
 WITH held AS (SELECT FROM asks WHERE id = %s AND state = 'running' AND worker = %s FOR SHARE)
 INSERT INTO attempts (job_id, chunk_id, item_id, seat, try, purpose, provider, deployment,
-                      input_price_micro, output_price_micro, reserved_tokens)
-SELECT %s, %s, item_id, %s, number, %s, %s, %s, %s, %s, reserved
+                      input_price_micro, output_price_micro, key_ref, reserved_tokens)
+SELECT %s, %s, item_id, %s, number, %s, %s, %s, %s, %s, %s, reserved
 FROM held, unnest(%s::bigint[], %s::smallint[], %s::integer[]) AS opening (item_id, number, reserved)
 ON CONFLICT DO NOTHING
 RETURNING id, item_id
@@ -222,9 +222,16 @@ def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Pl
 
 
 def open_attempts(
-    engine: Engine, ask: TakenAsk, worker: str, openings: Sequence[Opening], *, provider: str, price: Price | None
+    engine: Engine,
+    ask: TakenAsk,
+    worker: str,
+    openings: Sequence[Opening],
+    *,
+    provider: str,
+    price: Price | None,
+    key_ref: str | None = None,
 ) -> dict[int, int]:
-    """Write attempts down before the calls are made; returns item id → attempt id.
+    """Write attempts down before the calls are made; returns item id → attempt id. ``key_ref``: the key's name.
 
     An item that is missing from the answer already has that attempt: somebody else made the call. All are missing
     where ``worker`` no longer holds the ask's lease.
@@ -244,6 +251,7 @@ def open_attempts(
                 provider,
                 ask.deployment,
                 *written(price),
+                key_ref,
                 list(columns[0]),
                 list(columns[1]),
                 list(columns[2]),

@@ -124,8 +124,6 @@ class _Limits(BaseModel):
 
 
 def _one_or_several(value: object) -> tuple[str, ...]:
-    if value is None:  # a row made in Python; TOML cannot say so
-        return ()
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(one, str) for one in values):
         raise ValueError("must be a string, or an array of strings")

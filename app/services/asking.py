@@ -30,13 +30,15 @@ from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
-from app.services.calls import Caller, marked_cold
+from app.services.calls import marked_cold
 from app.services.dispatching import wanted
 from app.services.feedback import Feedback, Flown
+from app.services.keyring import Keyring, Lane
+from app.services.learning import Learner
 from app.services.questions import Question, TooLong, Wording
 from app.services.recording import Record
 from app.services.turnstile import Turnstile
-from app.services.warming import Warmer, scopes_of
+from app.services.warming import Warmer
 from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,7 @@ _MOST_TAKES = 10
 class Flight:
     question: Question
     grant: Grant
+    lane: Lane
     cold: bool
 
 
@@ -84,6 +87,8 @@ class Asker:
     spill: Spill
     wire: Wire
     warmer: Warmer
+    keyring: Keyring
+    learner: Learner
     worker: str
     lease_s: float
     margin_s: float
@@ -133,7 +138,6 @@ class Errand:
                 self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, gone)
             self._record.write(last=True, grounded=True)
             return True
-        self._scopes = scopes_of(fleet, self._deployment)
         self._prepare(fleet)
         try:
             while self._todo or self._flying:
@@ -160,11 +164,12 @@ class Errand:
             self._asker.gates,
             self._asker.breaker,
             self._asker.pulses,
+            self._asker.learner,
+            self._row,
             deployment,
             ask.task.kind,
-            self._row.quota_reset,
         )
-        self._caller = Caller(self._row, deployment)
+        self._find_lanes(fleet)
         self._word(fleet)
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
@@ -176,6 +181,9 @@ class Errand:
             )
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
+
+    def _find_lanes(self, fleet: Fleet) -> None:
+        self._lanes = self._asker.keyring.lanes(fleet, self._deployment)
 
     def _word(self, fleet: Fleet) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
@@ -232,28 +240,41 @@ class Errand:
         return wait
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
-        asked_at = time.monotonic()
-        answer = self._reserve(due)
+        """With the key that lets most of them through; where none does, as the one that opens first wants it."""
+        least = None
+        for _ in self._lanes:
+            lane = self._lanes[0]
+            asked_at = time.monotonic()
+            taken, answer = self._reserve_some(lane, due)
+            if isinstance(answer, Grant):
+                self._send(lane, taken, answer, not_after=asked_at + self._asker.margin_s / 2)
+                return 0.0 if len(taken) < len(self._todo) else None
+            if answer.reason == "cold":
+                return self._denied(lane, answer)
+            if least is None or 0 <= answer.wait_ms < least[1].wait_ms or least[1].wait_ms < 0 <= answer.wait_ms:
+                least = (lane, answer)
+            self._lanes.append(self._lanes.pop(0))  # the next key has its turn
+        assert least is not None
+        return self._denied(*least)
+
+    def _reserve_some(self, lane: Lane, due: list[Question]) -> tuple[list[Question], Grant | Denied]:
+        """As many of them as fit now."""
+        answer = self._reserve(lane, due)
         if isinstance(answer, Denied) and answer.room > 0:
             due = due[: answer.room]
-            asked_at = time.monotonic()
-            answer = self._reserve(due)
+            answer = self._reserve(lane, due)
         if isinstance(answer, Denied) and len(due) > 1 and answer.reason != "cold":
             due = due[:1]
-            asked_at = time.monotonic()
-            answer = self._reserve(due)
-        if isinstance(answer, Denied):
-            return self._denied(answer)
-        self._send(due, answer, not_after=asked_at + self._asker.margin_s / 2)
-        return 0.0 if len(due) < len(self._todo) else None
+            answer = self._reserve(lane, due)
+        return due, answer
 
-    def _reserve(self, due: list[Question]) -> Grant | Denied:
+    def _reserve(self, lane: Lane, due: list[Question]) -> Grant | Denied:
         ask = self._ask
         money = None
         if ask.max_cost_micro is not None:
             money = Money(ask.job_id, ask.max_cost_micro, sum(q.micro for q in due))
         return self._asker.gates.reserve(
-            self._scopes,
+            lane.scopes,
             len(due),
             sum(q.tokens for q in due),
             money=money,
@@ -262,12 +283,12 @@ class Errand:
             retries=sum(q.is_retry for q in due),
         )
 
-    def _denied(self, no: Denied) -> float | None:
+    def _denied(self, lane: Lane, no: Denied) -> float | None:
         """Wait for a gate that opens soon, refuse the seat where it does not. Returns as ``_launch``."""
         patience_ms = {"hold": _HOLD_PATIENCE_MS, "breaker_open": _BREAKER_PATIENCE_MS}.get(no.reason, _PATIENCE_MS)
         match no.reason:
             case "cold":
-                self._asker.warmer.warm(no.cold, self._scopes, no.wait_ms, self._deployment.timeout_s)
+                self._asker.warmer.warm(no.cold, lane.scopes, no.wait_ms, self._deployment.timeout_s)
                 return 0.0
             case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
                 self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")
@@ -289,7 +310,7 @@ class Errand:
                 self._refuse_all(FailureKind.RATE_LIMIT, f"no slot within reach ({no.rule})")
         return 0.0
 
-    def _send(self, due: list[Question], grant: Grant, not_after: float) -> None:
+    def _send(self, lane: Lane, due: list[Question], grant: Grant, not_after: float) -> None:
         """Write the attempts down, then let them fly. Nothing is sent that is not in the ledger."""
         openings = [Opening(q.item.id, q.number, q.tokens) for q in due]
         try:
@@ -300,6 +321,7 @@ class Errand:
                 openings,
                 provider=self.provider,
                 price=self._deployment.price,
+                key_ref=lane.ref,
             )
         except DBAPIError:
             # Whether the rows were written nobody can say; the calls were not made. They get new numbers.
@@ -320,10 +342,10 @@ class Errand:
                     question.item.id, None, FailureKind.AMBIGUOUS, question.used, "another worker has made this call"
                 )
                 continue
-            self._flying[attempt_id] = Flight(question, grant, cold)
+            self._flying[attempt_id] = Flight(question, grant, lane, cold)
             timeout_s = self._deployment.timeout_s
             outgoing.append(
-                self._caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
+                lane.caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
             )
         self._feedback.give_back(grant, taken)
         self._asker.wire.start(outgoing, self._inbox)
@@ -355,8 +377,8 @@ class Errand:
         for attempt_id, said in heard:
             flight = self._flying.pop(attempt_id)
             question = flight.question
-            together = flown.setdefault(flight.grant.id, Flown(flight.grant, flight.cold))
-            closing = self._caller.closing(attempt_id, said)
+            together = flown.setdefault(flight.grant.id, Flown(flight.grant, flight.lane.scopes, flight.cold))
+            closing = flight.lane.caller.closing(attempt_id, said)
             closing = marked_cold(closing) if flight.cold else closing
             self._record.close(closing)
             if isinstance(said.result, Unsent):
@@ -369,7 +391,7 @@ class Errand:
             if isinstance(said.result, Answer):
                 self._answered(question, attempt_id, said.result)
             else:
-                self._failed(question, attempt_id, said.result)
+                self._failed(flight, attempt_id, said.result)
         self._feedback.tell(flown.values())
 
     def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
@@ -384,15 +406,18 @@ class Errand:
             Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
         )
 
-    def _failed(self, question: Question, attempt_id: int, failure: Failure) -> None:
+    def _failed(self, flight: Flight, attempt_id: int, failure: Failure) -> None:
         """One step of the decision matrix."""
+        question, lane = flight.question, flight.lane
         able = {Here.RESTATE} - question.done
         trimmed = None
         if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done:
             trimmed = self._wording.trimmed(question, failure.message)
             able |= {Here.TRIM} if trimmed is not None else set()
-        if self._caller.yield_to(attempt_id, failure):
+        if lane.caller.yield_to(attempt_id, failure):
             able |= {Here.YIELD}
+        if failure.kind in matrix.KEYED and self._rekeyed(lane, failure):
+            able |= {Here.REKEY}
         step = matrix.step(
             failure,
             question.used,
@@ -401,9 +426,9 @@ class Errand:
             jitter=random.random(),
             until_reset_s=self._feedback.until_reset_s(failure),
         )
-        self._feedback.heed(failure, step)
+        self._feedback.heed(failure, step, lane.scopes)
         match step.here:
-            case Here.WAIT | Here.AGAIN | Here.YIELD:  # what was yielded the caller leaves out by itself
+            case Here.WAIT | Here.AGAIN | Here.YIELD | Here.REKEY:  # what was yielded the caller leaves out by itself
                 question.number += 1
                 question.not_before = time.monotonic() + step.delay_s
                 self._todo.append(question)
@@ -416,6 +441,16 @@ class Errand:
                 self._record.fail(
                     question.item.id, attempt_id, failure.kind, question.used, failure.message, needs=needs
                 )
+
+    def _rekeyed(self, lane: Lane, failure: Failure) -> bool:
+        """Is there another key? Then what follows goes by it."""
+        try:
+            other = self._asker.keyring.refused(self._row, lane.key, failure)
+            if other:
+                self._find_lanes(self._asker.fleet.current())
+        except DBAPIError:
+            return False
+        return other
 
     def _needs(self, question: Question) -> int:
         """Tokens that a question takes which the provider called too long, whatever we had counted."""

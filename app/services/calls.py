@@ -16,7 +16,7 @@ from app.dialects.vendors import manners_of
 from app.ledger.journal import Closing
 from app.ledger.states import AttemptState
 from app.registry.rows import ProviderRow
-from app.registry.secrets import api_key
+from app.registry.secrets import KeyRef
 from app.services.echoes import keyless
 from app.wire import Hear, Heard, Outgoing, Unsent
 
@@ -36,21 +36,20 @@ Two threads that learn at once may lose what one of them did; the next refusal t
 
 
 class Caller:
-    """Speaks to one deployment. The key is read once, goes into a header, and nowhere else.
+    """Speaks to one deployment with one key, which goes into a header and nowhere else.
 
     A parameter that the deployment refuses is left out of every later call of this process.
     """
 
-    def __init__(self, row: ProviderRow, deployment: Deployment) -> None:
-        key = api_key(row)
+    def __init__(self, row: ProviderRow, deployment: Deployment, key: KeyRef | None) -> None:
         self._deployment = deployment
         self._protocol = row.protocol
         self._url = row.base_url.rstrip("/")
         self._dialect = DIALECTS[row.protocol]
         self._learning = (row.protocol, self._url, deployment.model, deployment.capabilities)
         self._said_with: dict[int, Manners] = {}
-        self._authorization = self._dialect.authorize(key) if key else {}
-        self._hear = keyless(spoken(self._dialect.hear), key)
+        self._authorization = self._dialect.authorize(key.key) if key else {}
+        self._hear = keyless(spoken(self._dialect.hear), key.key if key else None)
 
     def outgoing(self, attempt_id: int, request: Request, *, not_after: float, timeout_s: float) -> Outgoing:
         """The call of one attempt. Its number travels along, so that a bill can be held against the ledger."""

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from app.core.drills import DRILL
 from app.core.errors import ServiceMissing
 from app.core.health import Sign
 from app.core.matrix import Mark, Step
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Limits
+from app.dialects.allowance import observed
 from app.gates.breaker import Breaker
 from app.gates.day import day_of
-from app.gates.limits import Gates, Grant
+from app.gates.limits import Gates, Grant, Scope
 from app.gates.pulse import Pulses
 from app.ledger.health import Finding
+from app.registry.rows import ProviderRow
 from app.services import standing
+from app.services.learning import Learner
 from app.services.questions import Question
 from app.services.warming import capacity
 from app.wire import Heard
 
 log = structlog.get_logger(__name__)
 
+_LIMITED = frozenset({FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED})
 _SERVER_SIDE = frozenset({FailureKind.SERVER_ERROR, FailureKind.OVERLOADED, FailureKind.MALFORMED})
 
 
@@ -34,6 +40,7 @@ class Flown:
     """The calls of one grant that came back together, for one correction at the gate."""
 
     grant: Grant
+    scopes: tuple[Scope, ...]
     cold: bool = False
     """It was the first after a long pause: see ``Pulses.wakes``."""
     unsent: list[Question] = field(default_factory=list)
@@ -52,10 +59,10 @@ class Feedback:
     gates: Gates
     breaker: Breaker
     pulses: Pulses
+    learner: Learner
+    row: ProviderRow
     deployment: Deployment
     kind: str
-    zone: str
-    """IANA zone of the provider's daily reset."""
 
     def wakes(self) -> bool:
         """Is the call that is about to leave the first after a long pause?"""
@@ -83,6 +90,7 @@ class Feedback:
             self.give_back(flight.grant, flight.unsent)
             if flight.ended:
                 self._quietly(self._true_up, flight)
+                self._quietly(self._learn, flight)
             if not flight.cold:
                 answered += [(q, heard) for q, heard, _ in flight.ended if isinstance(heard.result, Answer)]
         if answered:
@@ -97,17 +105,32 @@ class Feedback:
             now_ms = self.gates.now_ms()
         except ServiceMissing:
             return None
-        return (day_of(self.zone, now_ms).end_ms - now_ms) / 1000
+        return (day_of(self.row.quota_reset, now_ms).end_ms - now_ms) / 1000
 
-    def heed(self, failure: Failure, step: Step) -> None:
-        """What a failure says about the calls to come: all processes keep to it."""
+    def heed(self, failure: Failure, step: Step, scopes: tuple[Scope, ...]) -> None:
+        """What a failure says about the calls to come: all processes keep to it. ``scopes``: in which it counted."""
         match step.mark:
             case Mark.HOLD | Mark.BENCH:
-                own = self.deployment.limits != Limits()
-                shut = f"deployment:{self.deployment.name}" if own else f"provider:{self.deployment.provider}"
-                self._quietly(self.gates.hold, shut, step.mark_s)
+                self._quietly(self.gates.hold, _concerned(scopes).name, step.mark_s)
             case Mark.OUT:
                 self._quietly(self._put_out, failure)
+
+    def _learn(self, flight: Flown) -> None:
+        """What the responses said of limits: the latest answer's headers, and every refusal. Drills teach nothing."""
+        real = [heard for _, heard, _ in flight.ended if DRILL not in heard.flags]
+        stated = next((heard.headers for heard in reversed(real) if heard.headers), None)
+        if stated:
+            host = urlsplit(self.row.base_url).hostname or ""
+            for one in observed(stated, host, self.row.name):
+                self.learner.heard(_concerned(flight.scopes, one.rule), (one,))
+        for heard in real:
+            if not isinstance(heard.result, Failure) or heard.result.kind not in _LIMITED:
+                continue
+            limit = heard.result.limit
+            if limit is not None:
+                self.learner.heard(_concerned(flight.scopes, limit.rule), (limit,), refused=True)
+            elif heard.result.kind is FailureKind.RATE_LIMIT:
+                self.learner.refused(_concerned(flight.scopes, "rpm"), flight.grant.at_ms)
 
     def _put_out(self, failure: Failure) -> None:
         finding = Finding(self.deployment.name, Sign.REFUSED, f"{failure.kind.value}: {failure.message}")
@@ -148,6 +171,16 @@ class Feedback:
             act(*args, **kwargs)
         except (ServiceMissing, DBAPIError) as error:
             log.warning("a service is away; its counts lag", action="ask.lag", error=type(error).__name__)
+
+
+def _concerned(scopes: tuple[Scope, ...], rule: str | None = None) -> Scope:
+    """Whose limit it is: that of the scope that has one of this kind, the model's before the account's; else the
+    model's where it has any limits of its own."""
+    account, model = scopes
+    for scope in (model, account) if rule is not None else ():
+        if getattr(scope.limits, rule or "", None) is not None:
+            return scope
+    return model if model.limits != Limits() else account
 
 
 def _spoilt(failure: Failure, *, cold: bool) -> bool:

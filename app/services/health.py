@@ -18,12 +18,13 @@ from app.core.values import Answer, Deployment, Failure, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
-from app.ledger import health, journal
+from app.ledger import health, journal, keys
 from app.ledger.health import Finding, Health, Lately, Noted
 from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import missing
+from app.registry.secrets import api_keys, missing
 from app.services import standing
 from app.services.calls import Caller, marked_cold
+from app.services.keyring import Keyring, Lane
 from app.services.warming import Warmer, capacity, scopes_of
 from app.wire import Heard, Unsent, Wire
 
@@ -33,6 +34,8 @@ _PING_SHARE_OF_DAY = 0.02
 PING_TIMEOUT_S = 20.0
 LOST_AFTER_S = 5.0
 """Beyond a ping's timeout: by then whoever made it has closed it, or is gone."""
+_TOLD_NOTHING = frozenset({FailureKind.TIMEOUT, FailureKind.INVALID_REQUEST})
+"""A ping that failed like this without a finding woke the model, or taught us a word to leave out."""
 _MOST_PINGS = 3
 """In one look: one may wake the model, one tells, one confirms."""
 
@@ -42,7 +45,7 @@ class Ping:
     """One on its way. ``number`` counts from 1 within a look."""
 
     deployment: Deployment
-    caller: Caller
+    lane: Lane
     grant: Grant
     cold: bool
     until: float
@@ -59,6 +62,7 @@ class Monitor:
     pulses: Pulses
     wire: Wire
     warmer: Warmer
+    keyring: Keyring
     every_s: float
     margin_s: float
 
@@ -87,6 +91,7 @@ class Monitor:
         busy = {name for name in lately if lately[name].live and name in known and known[name].state.usable}
         for found_out in self._ping_all(fleet, silent, busy):
             noted += found_out  # written one by one: a provider that hangs holds up nobody else's seat
+        self._ping_keys(fleet)
         return noted
 
     def _note(self, findings: Sequence[Finding]) -> list[Noted]:
@@ -104,7 +109,7 @@ class Monitor:
             if without := missing([row]):
                 yield self._note([Finding(deployment.name, Sign.REFUSED, f"no key: {without[row.name]}")])
             else:
-                flying |= self._send(fleet, deployment, inbox, number=1)
+                flying |= self._send(deployment, self.keyring.lanes(fleet, deployment)[0], inbox, number=1)
         while flying:
             try:
                 left_s = max(ping.until for ping in flying.values()) - time.monotonic()
@@ -117,35 +122,65 @@ class Monitor:
                 finding = replace(finding, evidence=None)
             noted = self._note([finding]) if finding is not None else []
             if ping.number < _MOST_PINGS and _wants_another(ping, heard, noted):
-                flying |= self._send(fleet, ping.deployment, inbox, number=ping.number + 1)
+                flying |= self._send(ping.deployment, ping.lane, inbox, number=ping.number + 1)
             yield noted
 
-    def _send(self, fleet: Fleet, deployment: Deployment, inbox: SimpleQueue[Any], *, number: int) -> dict[int, Ping]:
+    def _ping_keys(self, fleet: Fleet) -> None:
+        """One ping with each key that is out, at the first model of its provider."""
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        for provider, refs in keys.out(self.engine).items():
+            deployment = next((d for d in fleet.deployments if d.provider == provider), None)
+            if deployment is None:
+                continue
+            row = fleet.provider(provider)
+            for key in (key for key in api_keys(row) if key.ref in refs):
+                lane = Lane(key, scopes_of(fleet, deployment, key.ref), Caller(row, deployment, key))
+                for attempt_id, ping in self._send(deployment, lane, inbox, number=1).items():
+                    try:
+                        _, heard = inbox.get(timeout=max(0.0, ping.until - time.monotonic()))
+                    except Empty:
+                        continue
+                    self._try_key(ping, attempt_id, heard)
+
+    def _try_key(self, ping: Ping, attempt_id: int, heard: Heard) -> None:
+        """Close a ping of a key; one that was answered brings the key back."""
+        journal.close(self.engine, journal.ping_parameters(ping.lane.caller.closing(attempt_id, heard)))
+        if isinstance(heard.result, Unsent):
+            self.gates.give_back(ping.grant, calls=1, tokens=ping.grant.tokens)
+            return
+        tokens = heard.result.usage.total
+        self.gates.true_up(ping.grant, calls=1, reserved_tokens=ping.grant.tokens, actual_tokens=tokens)
+        provider, ref = ping.deployment.provider, ping.lane.ref
+        if isinstance(heard.result, Answer) and ref is not None and keys.take_back(self.engine, provider, ref):
+            self.keyring.forget()
+            log.info("key back", action="key.back", provider=provider, key_ref=ref)
+
+    def _send(self, deployment: Deployment, lane: Lane, inbox: SimpleQueue[Any], *, number: int) -> dict[int, Ping]:
         """Let one ping fly, if the gates allow it and none of this deployment is under way."""
         request = prompts.ping(deployment)
         tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
         asked_at = time.monotonic()
         lease_s = deployment.timeout_s + self.margin_s
-        grant = self.gates.reserve(scopes_of(fleet, deployment), 1, tokens, lease_s=lease_s)
+        grant = self.gates.reserve(lane.scopes, 1, tokens, lease_s=lease_s)
         if isinstance(grant, Denied):
             log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
             return {}
         cold = self.pulses.wakes(deployment.name)
         timeout_s = ping_timeout_s(deployment, cold=cold)
         lost_after_s = timeout_s + LOST_AFTER_S
-        attempt_id = health.open_ping(self.engine, deployment, tokens, lost_after_s=lost_after_s)
+        attempt_id = health.open_ping(self.engine, deployment, tokens, lost_after_s=lost_after_s, key_ref=lane.ref)
         if attempt_id is None:
             self.gates.give_back(grant, calls=1, tokens=tokens)
             return {}
-        caller = Caller(fleet.provider(deployment.provider), deployment)
+        caller = lane.caller
         not_after = asked_at + self.margin_s / 2
         self.wire.start([caller.outgoing(attempt_id, request, not_after=not_after, timeout_s=timeout_s)], inbox)
-        return {attempt_id: Ping(deployment, caller, grant, cold, asked_at + lost_after_s, number)}
+        return {attempt_id: Ping(deployment, lane, grant, cold, asked_at + lost_after_s, number)}
 
     def _take_in(self, ping: Ping, attempt_id: int, heard: Heard) -> Finding | None:
         """Close a ping. None: it says nothing of health."""
         result, name, grant = heard.result, ping.deployment.name, ping.grant
-        closing = ping.caller.closing(attempt_id, heard)
+        closing = ping.lane.caller.closing(attempt_id, heard)
         journal.close(self.engine, journal.ping_parameters(marked_cold(closing) if ping.cold else closing))
         if isinstance(result, Unsent):
             self.gates.give_back(grant, calls=1, tokens=grant.tokens)
@@ -159,6 +194,8 @@ class Monitor:
             return Finding(name, Sign.BUSY, said)
         if ping.cold and result.kind is FailureKind.TIMEOUT:
             return None
+        if ping.lane.caller.yield_to(attempt_id, result):
+            return None  # it refused a word of ours, which the next call leaves out
         return Finding(name, Sign.REFUSED if result.kind in PUTS_OUT else Sign.FAILED, said)
 
     def _answered(self, ping: Ping, answer: Answer, latency_ms: int) -> Finding:
@@ -201,7 +238,7 @@ def _passive(name: str, known: Health | None, lately: Lately | None) -> Finding 
 
 def _wants_another(ping: Ping, heard: Heard, noted: Sequence[Noted]) -> bool:
     """A second ping, soon: to confirm a change for the worse or out of down and out, or after one woke the model."""
-    if ping.cold and isinstance(heard.result, Failure) and heard.result.kind is FailureKind.TIMEOUT:
+    if isinstance(heard.result, Failure) and not noted and heard.result.kind in _TOLD_NOTHING:
         return True
     leanings = [(one.known.state, one.known.leaning) for one in noted if one.known.leaning is not None]
     return any(leaning is State.DOWN or state in (State.DOWN, State.OUT) for state, leaning in leanings)

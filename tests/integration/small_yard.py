@@ -24,7 +24,7 @@ from app.yard import Yard
 LABELS = ["a", "b"]
 _PROVIDER_KEYS = (
     "rpm", "tpm", "rph", "tph", "rpd", "tpd", "rpmo", "tpmo", "concurrency", "limits_per", "timeout_s", "local",
-    "api_key_env", "quota_reset",
+    "api_key_env", "api_key_file", "quota_reset", "learn_upwards",
 )  # fmt: skip
 BASES = {
     "openai": "/v1",

@@ -9,7 +9,7 @@ import pytest
 import redis
 from sqlalchemy import Engine
 
-from app.core.learning import Lesson, backed_off
+from app.core.learning import Lesson
 from app.core.values import Limits, Observed
 from app.gates.limits import Denied, Gates, Grant, Known, Learned, RuleUsage, Scope
 from app.ledger import learned
@@ -297,33 +297,3 @@ def test_hours_and_months_come_back_from_the_ledger(redis_client: redis.Redis, l
     redis_client.flushdb()
     Warmer(ledger, gates, 1.0).warm([plain.name], [plain], 0, 60)
     assert ask(gates, plain, 10).room == 9, "a learned hour is looked up too"  # type: ignore[union-attr]
-
-
-def test_a_silently_lowered_limit_is_met_by_a_handful_of_refusals(redis_client: redis.Redis) -> None:
-    """Twenty minutes at a provider that took 240 a minute and from the second minute on takes 30, without a word."""
-    gates = Gates(redis_client, burst=0.1)
-    gates.clock.test_ms = NOON
-    scope = open_scope(gates, rpm=240)
-    taken: list[int] = []
-    refused: list[int] = []
-    while (now := gates.now_ms()) < NOON + 20 * 60_000:
-        reply = ask(gates, scope)
-        if isinstance(reply, Denied):
-            wait(gates, max(1, reply.wait_ms))
-            continue
-        lately = [at for at in taken if at > now - 60_000]
-        if len(lately) < (240 if now < NOON + 60_000 else 30):
-            taken.append(now)
-        else:
-            refused.append(now)
-            last = gates.lessons(scope.name).get("rpm")
-            lasted_s = None if last is None else (last.until_ms - last.at_ms) / 1000
-            tried = last is None or any(at > last.at_ms for at in lately)
-            lesson = backed_off(len(lately), rule(gates, scope).limit, lasted_s, tried=tried)
-            if lesson is not None:
-                gates.learn(scope.name, "rpm", lesson.value, lesson.for_s, refused_at_ms=now)
-            gates.hold(scope.name, 1.0)
-        wait(gates, 1)
-    assert 1 <= len(refused) <= 6
-    assert refused[-1] < NOON + 2 * 60_000, "and none after it was learned"
-    assert sum(1 for at in taken if at > NOON + 5 * 60_000) > 15 * 30 * 0.6, "what it does take is used"

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import io
-import os
-import pty
 import re
-import struct
-import subprocess
 import sys
-import termios
 import time
 
 import pytest
@@ -165,20 +159,6 @@ def test_the_encoding_decides(monkeypatch: pytest.MonkeyPatch, encoding: str, bl
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     pen = Pen.of_stdout()
     assert (pen.blocks, pen.colour, pen.columns) == (blocks, False, None)
-
-
-@pytest.mark.parametrize(("env", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_a_terminal_tells_its_width_and_may_refuse_colour(env: dict[str, str], colour: bool) -> None:
-    mine, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 97, 0, 0))
-    told = "from app.cli.strip import Pen; print(Pen.of_stdout())"
-    clean = {"PYTHONIOENCODING": "utf-8"} | {
-        k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "TERM")
-    }
-    subprocess.run([sys.executable, "-c", told], stdout=theirs, env=clean | env, check=True)
-    os.close(theirs)
-    assert os.read(mine, 4096).decode().strip() == f"Pen(blocks=True, colour={colour}, columns=97)"
-    os.close(mine)
 
 
 def test_one_in_full(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

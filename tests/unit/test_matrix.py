@@ -22,7 +22,9 @@ from app.core.matrix import (
 )
 from app.core.values import Failure, FailureKind
 
-ONCE = frozenset({Here.RESTATE, Here.TRIM, Here.YIELD})
+ONCE = frozenset({Here.RESTATE, Here.TRIM, Here.YIELD, Here.REKEY})
+
+KEYED = (FailureKind.AUTH, FailureKind.BILLING)
 
 # kind: (the first time, with everything possible; then, with nothing new to try; the deployment; whom next)
 TABLE = {
@@ -34,8 +36,8 @@ TABLE = {
     "malformed": ("restate", "leave", "none", "anyone"),
     "context_length": ("trim", "leave", "none", "wider"),
     "content_filter": ("leave", "leave", "none", "other_vendor"),
-    "auth": ("leave", "leave", "out", "other_vendor"),
-    "billing": ("leave", "leave", "out", "other_vendor"),
+    "auth": ("rekey", "leave", "out", "other_vendor"),
+    "billing": ("rekey", "leave", "out", "other_vendor"),
     "model_not_found": ("leave", "leave", "out", "anyone"),
     "invalid_request": ("yield", "leave", "none", "nobody"),
     "breaker_open": ("leave", "leave", "none", "anyone"),
@@ -52,11 +54,17 @@ def test_the_table_has_a_row_for_every_kind() -> None:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_each_kind_does_what_its_row_says(kind: FailureKind) -> None:
     first, then, mark, whom = TABLE[kind.value]
-    now = step(Failure(kind), 1, 3, able=ONCE)
-    assert (now.here, now.mark, now.next) == (first, mark, whom)
-    assert step(Failure(kind), 2, 3).here == then
-    spent = step(Failure(kind), 3, 3, able=ONCE)
+    assert step(Failure(kind), 1, 3, able=ONCE).here == first
+    now = step(Failure(kind), 2, 3)
+    assert (now.here, now.mark, now.next) == (then, mark, whom)
+    spent = step(Failure(kind), 3, 3, able=ONCE - {Here.REKEY})
     assert (spent.here, spent.mark, spent.next) == ("leave", mark, whom)
+
+
+@pytest.mark.parametrize("kind", ["auth", "billing"])
+def test_where_there_is_another_key_only_the_key_is_out(kind: str) -> None:
+    for used in (1, 3):
+        assert step(Failure(FailureKind(kind)), used, 3, able=frozenset({Here.REKEY})).mark is Mark.NONE
 
 
 @pytest.mark.parametrize("kind", ["rate_limit", "server_error", "overloaded"])
@@ -121,7 +129,7 @@ def test_no_step_goes_beyond_the_grant_or_waits_without_bound(
     assert taken.here not in ONCE or taken.here in able
     assert 0.0 <= taken.delay_s <= WAIT_AT_MOST_S * (1 + JITTER)
     assert taken.here in (Here.WAIT, Here.AGAIN) or taken.delay_s == 0.0
-    if kind in (FailureKind.AUTH, FailureKind.BILLING, FailureKind.MODEL_NOT_FOUND, FailureKind.QUOTA_EXHAUSTED):
-        assert taken.here is Here.LEAVE
-    assert (taken.mark is Mark.OUT) == (kind in PUTS_OUT)
+    if kind in PUTS_OUT or kind is FailureKind.QUOTA_EXHAUSTED:
+        assert taken.here in (Here.LEAVE, Here.REKEY)
+    assert (taken.mark is Mark.OUT) == (kind in PUTS_OUT and (Here.REKEY not in able or kind not in KEYED))
     assert (taken.next is Next.NOBODY) == (kind is FailureKind.INVALID_REQUEST)
