@@ -16,6 +16,7 @@ from app.gates.breaker import Breaker, BreakerView
 from app.gates.limits import Gates, RuleUsage, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
 from app.ledger.health import Health, current
+from app.ledger.keys import out
 from app.registry.fleet import Fleet, FleetFile
 from app.services.warming import UNNAMED_CONCURRENCY, capacity, key_scopes
 
@@ -79,7 +80,8 @@ class FleetView:
         health = current(self.engine)
         breakers = self.breaker.states(names)
         pulses = self.pulses.estimates(names, kind)
-        keys = {d.name: key_scopes(fleet, d) for d in deployments}
+        without = out(self.engine)
+        keys = {d.name: key_scopes(fleet, d, without.get(d.provider, ())) for d in deployments}
         scopes = {s.name: s for of_deployment in keys.values() for of_key in of_deployment for s in of_key}
         usage = self.gates.usage_many(list(scopes.values()))
         return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from sqlalchemy import Engine
 
 from app.core.outlook import Outlook, Standing, outlook
 from app.core.seating import Wanted, eligible
+from app.gates.limits import ScopeUsage
 from app.ledger import yard
 from app.services.dispatching import wanted
 from app.services.fleetview import FleetView, Seen
@@ -61,14 +61,20 @@ def _standing(seen: Seen, now_ms: int, look_every_s: float) -> Standing:
     name, health = seen.deployment.name, seen.health
     if health is None:
         return Standing(name, "not checked yet", look_every_s)
-    if health.state in ("out", "down"):
+    if not health.state.usable:
         age_s = (dt.datetime.now(dt.UTC) - health.checked_at).total_seconds()
         reason = f" ({health.reason})" if health.reason else ""
-        return Standing(name, f"{health.state}{reason}; pinged again then", max(look_every_s - age_s, _DUE_S))
+        return Standing(name, f"{health.state.value}{reason}; pinged again then", max(look_every_s - age_s, _DUE_S))
+    shut = min((_shut(name, of_key) for of_key in seen.by_key), key=lambda s: s.opens_s)
+    if seen.breaker.state == "open" and (open_s := (seen.breaker.until_ms - now_ms) / 1000) > shut.opens_s:
+        return Standing(name, "its breaker is open", open_s)
+    return shut
+
+
+def _shut(name: str, usages: Iterable[ScopeUsage]) -> Standing:
+    """Until the gates let a call through with one key."""
     waits = [Standing(name, "", 0.0)]
-    if seen.breaker.state == "open":
-        waits.append(Standing(name, "its breaker is open", (seen.breaker.until_ms - now_ms) / 1000))
-    for usage in seen.usage:
+    for usage in usages:
         if usage.hold_ms > 0:
             waits.append(Standing(name, "the provider asked us to stay away", usage.hold_ms / 1000, sure=True))
         full = [rule for rule in usage.rules if rule.limit is not None and rule.used >= rule.limit]
@@ -77,4 +83,4 @@ def _standing(seen: Seen, now_ms: int, look_every_s: float) -> Standing:
             waits.append(Standing(name, _RULES[last.rule], usage.ready_s, sure=last.rule in _QUOTAS))
         elif usage.ready_s > 0 and usage.hold_ms <= 0:
             waits.append(Standing(name, "its limits leave no room", usage.ready_s))
-    return max(waits, key=lambda s: s.opens_s if not math.isnan(s.opens_s) else 0.0)
+    return max(waits, key=lambda s: s.opens_s)

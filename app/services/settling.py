@@ -104,10 +104,7 @@ class Settler:
     def _pause_s(self) -> float:
         """Until somebody may be free again: the first gate or breaker to open."""
         now_ms = self.view.gates.now_ms()
-        waits = [
-            max([usage.ready_s for usage in seen.usage] + [(seen.breaker.until_ms - now_ms) / 1000])
-            for seen in self.view.look()
-        ]
+        waits = [max(seen.opens_s, (seen.breaker.until_ms - now_ms) / 1000) for seen in self.view.look()]
         return min(max(min(waits, default=0.0), _PARK_LEAST_S), _PARK_MOST_S)
 
     def _longer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -48,12 +48,16 @@ def scopes_of(fleet: Fleet, deployment: Deployment, key_ref: str | None = None) 
     )
 
 
-def key_scopes(fleet: Fleet, deployment: Deployment) -> tuple[tuple[Scope, ...], ...]:
-    """``scopes_of`` for each key that may be used beside the others; once where all share their limits."""
+def key_scopes(fleet: Fleet, deployment: Deployment, out: Container[str] = ()) -> tuple[tuple[Scope, ...], ...]:
+    """``scopes_of`` for each key that may be used beside the others; once where all share their limits.
+
+    ``out``: names of keys that were refused; where all are, none is left out.
+    """
     row = fleet.provider(deployment.provider)
     if row.limits_per != "key" or len(row.key_refs) < 2:
         return (scopes_of(fleet, deployment),)
-    refs = [key.ref for key in api_keys(row)] or row.key_refs
+    refs = [key.ref for key in api_keys(row)] or list(row.key_refs)
+    refs = [ref for ref in refs if ref not in out] or refs
     return tuple(scopes_of(fleet, deployment, ref) for ref in refs)
 
 
