@@ -23,13 +23,14 @@ from app.core.matrix import Here
 from app.core.seating import eligible
 from app.core.values import Answer, Failure, FailureKind, Finish
 from app.gates.breaker import Breaker
-from app.gates.limits import Denied, Gates, Grant, Money
+from app.gates.limits import Gates, Grant
 from app.gates.pulse import Pulse, Pulses
 from app.gates.spill import Spill
 from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
+from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
 from app.services.dispatching import wanted
 from app.services.feedback import Feedback, Flown
@@ -43,12 +44,6 @@ from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)
 
-# A gate that opens no later than this is waited for; any per-minute window does within the minute.
-_PATIENCE_MS = 90_000
-_HOLD_PATIENCE_MS = 20_000
-# Shorter denials of the breaker are its slow start or a probe under way; longer ones mean that it is open.
-_BREAKER_PATIENCE_MS = 1_000
-_LEAST_WAIT_S = 0.05
 _LOOK_AROUND_S = 1.0
 # Answers that come this close together share one write.
 _LINGER_S = 0.004
@@ -183,7 +178,10 @@ class Errand:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
     def _find_lanes(self, fleet: Fleet) -> None:
-        self._lanes = self._asker.keyring.lanes(fleet, self._deployment)
+        lanes = self._asker.keyring.lanes(fleet, self._deployment)
+        self._admission = Admission(
+            self._asker.gates, self._asker.warmer, self._ask, self._deployment, self._asker.margin_s, lanes
+        )
 
     def _word(self, fleet: Fleet) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
@@ -240,75 +238,18 @@ class Errand:
         return wait
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
-        """With the key that lets most of them through; where none does, as the one that opens first wants it."""
-        least = None
-        for _ in self._lanes:
-            lane = self._lanes[0]
-            asked_at = time.monotonic()
-            taken, answer = self._reserve_some(lane, due)
-            if isinstance(answer, Grant):
-                self._send(lane, taken, answer, not_after=asked_at + self._asker.margin_s / 2)
+        """Let through what may go. Returns as ``_launch``."""
+        match self._admission.admit(due, flying=bool(self._flying)):
+            case Admitted(lane, taken, grant, asked_at):
+                self._send(lane, taken, grant, not_after=asked_at + self._asker.margin_s / 2)
                 return 0.0 if len(taken) < len(self._todo) else None
-            if answer.reason == "cold":
-                return self._denied(lane, answer)
-            if least is None or 0 <= answer.wait_ms < least[1].wait_ms or least[1].wait_ms < 0 <= answer.wait_ms:
-                least = (lane, answer)
-            self._lanes.append(self._lanes.pop(0))  # the next key has its turn
-        assert least is not None
-        return self._denied(*least)
-
-    def _reserve_some(self, lane: Lane, due: list[Question]) -> tuple[list[Question], Grant | Denied]:
-        """As many of them as fit now."""
-        answer = self._reserve(lane, due)
-        if isinstance(answer, Denied) and answer.room > 0:
-            due = due[: answer.room]
-            answer = self._reserve(lane, due)
-        if isinstance(answer, Denied) and len(due) > 1 and answer.reason != "cold":
-            due = due[:1]
-            answer = self._reserve(lane, due)
-        return due, answer
-
-    def _reserve(self, lane: Lane, due: list[Question]) -> Grant | Denied:
-        ask = self._ask
-        money = None
-        if ask.max_cost_micro is not None:
-            money = Money(ask.job_id, ask.max_cost_micro, sum(q.micro for q in due))
-        return self._asker.gates.reserve(
-            lane.scopes,
-            len(due),
-            sum(q.tokens for q in due),
-            money=money,
-            lease_s=self._deployment.timeout_s + self._asker.margin_s,
-            breaker=self._deployment.name,
-            retries=sum(q.is_retry for q in due),
-        )
-
-    def _denied(self, lane: Lane, no: Denied) -> float | None:
-        """Wait for a gate that opens soon, refuse the seat where it does not. Returns as ``_launch``."""
-        patience_ms = {"hold": _HOLD_PATIENCE_MS, "breaker_open": _BREAKER_PATIENCE_MS}.get(no.reason, _PATIENCE_MS)
-        match no.reason:
-            case "cold":
-                self._asker.warmer.warm(no.cold, lane.scopes, no.wait_ms, self._deployment.timeout_s)
+            case Refused(kind, reason):
+                self._refuse_all(kind, reason)
                 return 0.0
-            case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
-                self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")
-            case "hour_requests" | "hour_tokens" if not 0 <= no.wait_ms <= patience_ms:
-                self._refuse_all(FailureKind.QUOTA_EXHAUSTED, f"the hour's quota is used up ({no.rule})")
-            case "money" if self._flying:
-                return None  # what comes back may have cost less than was set aside for it
-            case "money":
-                self._refuse_all(FailureKind.BUDGET, "the job's budget is used up")
-            case _ if 0 <= no.wait_ms <= patience_ms:
-                if no.reason == "tokens":
+            case Wait(for_s, for_tokens):
+                if for_tokens:
                     self._estimate_again()
-                return max(_LEAST_WAIT_S, no.wait_ms / 1000)
-            case "breaker_open":
-                self._refuse_all(FailureKind.BREAKER_OPEN, "the circuit breaker is open")
-            case "tokens" if no.wait_ms < 0:
-                self._refuse_all(FailureKind.CONTEXT_LENGTH, f"one call alone is over the limit ({no.rule})")
-            case _:
-                self._refuse_all(FailureKind.RATE_LIMIT, f"no slot within reach ({no.rule})")
-        return 0.0
+                return for_s
 
     def _send(self, lane: Lane, due: list[Question], grant: Grant, not_after: float) -> None:
         """Write the attempts down, then let them fly. Nothing is sent that is not in the ledger."""

@@ -1,0 +1,142 @@
+"""Admission: which of an ask's questions may leave now, and with which key; else how long to wait, or why never."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from app.core.values import Deployment, FailureKind
+from app.gates.limits import Denied, Gates, Grant, Money
+from app.ledger.journal import TakenAsk
+from app.services.keyring import Lane
+from app.services.questions import Question
+from app.services.warming import Warmer
+
+# A gate that opens no later than this is waited for; any per-minute window does within the minute.
+_PATIENCE_MS = 90_000
+_HOLD_PATIENCE_MS = 20_000
+# Shorter denials of the breaker are its slow start or a probe under way; longer ones mean that it is open.
+_BREAKER_PATIENCE_MS = 1_000
+_LEAST_WAIT_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """These may leave, within the margin after ``asked_at`` (monotonic seconds)."""
+
+    lane: Lane
+    questions: list[Question]
+    grant: Grant
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again after so many seconds; None: when something has been heard. ``for_tokens``: it is tokens that lack."""
+
+    for_s: float | None
+    for_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No call will be made at this seat within reach."""
+
+    kind: FailureKind
+    reason: str
+
+
+class Admission:
+    """For one ask. The lanes take turns: each key is asked first once it is the longest not asked.
+
+    Raises ``ServiceMissing`` and ``DBAPIError``.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        warmer: Warmer,
+        ask: TakenAsk,
+        deployment: Deployment,
+        margin_s: float,
+        lanes: list[Lane],
+    ) -> None:
+        self._gates = gates
+        self._warmer = warmer
+        self._ask = ask
+        self._deployment = deployment
+        self._margin_s = margin_s
+        self._lanes = lanes
+
+    def admit(self, due: list[Question], *, flying: bool) -> Admitted | Wait | Refused:
+        """As many of them as fit now with one key; where none does, what the key that opens first says.
+
+        ``flying``: calls of this ask are under way, and may cost less than was set aside for them.
+        """
+        first: tuple[Lane, Denied] | None = None
+        for _ in self._lanes:
+            lane = self._lanes[0]
+            asked_at = time.monotonic()
+            taken, answer = self._reserve_some(lane, due)
+            if isinstance(answer, Grant):
+                return Admitted(lane, taken, answer, asked_at)
+            if answer.reason == "cold":
+                return self._denied(lane, answer, flying)
+            if first is None or _opens_ms(answer) < _opens_ms(first[1]):
+                first = (lane, answer)
+            self._lanes.append(self._lanes.pop(0))
+        assert first is not None
+        return self._denied(*first, flying)
+
+    def _reserve_some(self, lane: Lane, due: list[Question]) -> tuple[list[Question], Grant | Denied]:
+        answer = self._reserve(lane, due)
+        if isinstance(answer, Denied) and answer.room > 0:
+            due = due[: answer.room]
+            answer = self._reserve(lane, due)
+        if isinstance(answer, Denied) and len(due) > 1 and answer.reason != "cold":
+            due = due[:1]
+            answer = self._reserve(lane, due)
+        return due, answer
+
+    def _reserve(self, lane: Lane, due: list[Question]) -> Grant | Denied:
+        ask = self._ask
+        money = None
+        if ask.max_cost_micro is not None:
+            money = Money(ask.job_id, ask.max_cost_micro, sum(q.micro for q in due))
+        return self._gates.reserve(
+            lane.scopes,
+            len(due),
+            sum(q.tokens for q in due),
+            money=money,
+            lease_s=self._deployment.timeout_s + self._margin_s,
+            breaker=self._deployment.name,
+            retries=sum(q.is_retry for q in due),
+        )
+
+    def _denied(self, lane: Lane, no: Denied, flying: bool) -> Wait | Refused:
+        """Wait for a gate that opens soon, refuse the seat where it does not."""
+        patience_ms = {"hold": _HOLD_PATIENCE_MS, "breaker_open": _BREAKER_PATIENCE_MS}.get(no.reason, _PATIENCE_MS)
+        match no.reason:
+            case "cold":
+                self._warmer.warm(no.cold, lane.scopes, no.wait_ms, self._deployment.timeout_s)
+                return Wait(0.0)
+            case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
+                return Refused(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")
+            case "hour_requests" | "hour_tokens" if not 0 <= no.wait_ms <= patience_ms:
+                return Refused(FailureKind.QUOTA_EXHAUSTED, f"the hour's quota is used up ({no.rule})")
+            case "money" if flying:
+                return Wait(None)
+            case "money":
+                return Refused(FailureKind.BUDGET, "the job's budget is used up")
+            case _ if 0 <= no.wait_ms <= patience_ms:
+                return Wait(max(_LEAST_WAIT_S, no.wait_ms / 1000), for_tokens=no.reason == "tokens")
+            case "breaker_open":
+                return Refused(FailureKind.BREAKER_OPEN, "the circuit breaker is open")
+            case "tokens" if no.wait_ms < 0:
+                return Refused(FailureKind.CONTEXT_LENGTH, f"one call alone is over the limit ({no.rule})")
+            case _:
+                return Refused(FailureKind.RATE_LIMIT, f"no slot within reach ({no.rule})")
+
+
+def _opens_ms(no: Denied) -> float:
+    return no.wait_ms if no.wait_ms >= 0 else float("inf")
