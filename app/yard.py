@@ -21,6 +21,7 @@ from app.gates.memory import Memory
 from app.gates.pulse import Pulses
 from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
+from app.services.admission import patience_s
 from app.services.alerting import Alerting
 from app.services.asking import Asker
 from app.services.dispatching import Dispatcher
@@ -131,6 +132,7 @@ class Yard:
             worker=self.worker,
             lease_s=self.settings.lease_s,
             margin_s=self.settings.gate_margin_s,
+            patience_s=patience_s(self.settings.horizon_s),
             draining=self.draining,
         )
 

@@ -6,18 +6,26 @@ import time
 from dataclasses import dataclass
 
 from app.core.values import Deployment, FailureKind
-from app.gates.limits import Denied, Gates, Grant, Money
+from app.gates.limits import Denied, Gates, Grant, Money, Reason
 from app.ledger.journal import TakenAsk
 from app.services.keyring import Lane
 from app.services.questions import Question
 from app.services.warming import Warmer
 
-# A gate that opens no later than this is waited for; any per-minute window does within the minute.
-_PATIENCE_MS = 90_000
-_HOLD_PATIENCE_MS = 20_000
-# Shorter denials of the breaker are its slow start or a probe under way; longer ones mean that it is open.
-_BREAKER_PATIENCE_MS = 1_000
+_PATIENCE_MS: dict[Reason, int] = {
+    "hold": 20_000,
+    # Shorter denials of the breaker are its slow start or a probe under way; longer ones mean that it is open.
+    "breaker_open": 1_000,
+    # The budget is the whole fleet's: no other seat would be let through sooner.
+    "retries": 90_000,
+}
 _LEAST_WAIT_S = 0.05
+
+
+def patience_s(horizon_s: float) -> float:
+    """How long a seat is waited for: what a track is given is answered within the horizon, and a limit that is learned
+    meanwhile may be half of the one that was known."""
+    return max(10.0, 3 * horizon_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,9 @@ class Refused:
 class Admission:
     """For one ask. The lanes take turns: each key is asked first once it is the longest not asked.
 
-    Raises ``ServiceMissing`` and ``DBAPIError``.
+    ``patience_s``: a gate that opens later than so long after the ask last moved is not waited for. Dispatch gives a
+    seat no more than it can answer within the horizon; one that has to wait much longer met a limit nobody knew of,
+    and others are free. Raises ``ServiceMissing`` and ``DBAPIError``.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class Admission:
         ask: TakenAsk,
         deployment: Deployment,
         margin_s: float,
+        patience_s: float,
         lanes: list[Lane],
     ) -> None:
         self._gates = gates
@@ -66,7 +77,12 @@ class Admission:
         self._ask = ask
         self._deployment = deployment
         self._margin_s = margin_s
+        self._patience_s = patience_s
         self._lanes = lanes
+        self._moved_at = time.monotonic()
+
+    def out_of_patience(self, wait_s: float = 0.0) -> bool:
+        return time.monotonic() + wait_s - self._moved_at > self._patience_s
 
     def admit(self, due: list[Question], *, flying: bool) -> Admitted | Wait | Refused:
         """As many of them as fit now with one key; where none does, what the key that opens first says.
@@ -79,6 +95,7 @@ class Admission:
             asked_at = time.monotonic()
             taken, answer = self._reserve_some(lane, due)
             if isinstance(answer, Grant):
+                self._moved_at = asked_at
                 return Admitted(lane, taken, answer, asked_at)
             if answer.reason == "cold":
                 return self._denied(lane, answer, flying)
@@ -115,21 +132,25 @@ class Admission:
 
     def _denied(self, lane: Lane, no: Denied, flying: bool) -> Wait | Refused:
         """Wait for a gate that opens soon, refuse the seat where it does not."""
-        patience_ms = {"hold": _HOLD_PATIENCE_MS, "breaker_open": _BREAKER_PATIENCE_MS}.get(no.reason, _PATIENCE_MS)
+        known_ms = _PATIENCE_MS.get(no.reason)
+        wait_s = no.wait_ms / 1000
+        within = (
+            no.wait_ms >= 0 and not self.out_of_patience(wait_s) if known_ms is None else 0 <= no.wait_ms <= known_ms
+        )
         match no.reason:
             case "cold":
                 self._warmer.warm(no.cold, lane.scopes, no.wait_ms, self._deployment.timeout_s)
                 return Wait(0.0)
             case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
                 return Refused(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")
-            case "hour_requests" | "hour_tokens" if not 0 <= no.wait_ms <= patience_ms:
+            case "hour_requests" | "hour_tokens" if not within:
                 return Refused(FailureKind.QUOTA_EXHAUSTED, f"the hour's quota is used up ({no.rule})")
             case "money" if flying:
                 return Wait(None)
             case "money":
                 return Refused(FailureKind.BUDGET, "the job's budget is used up")
-            case _ if 0 <= no.wait_ms <= patience_ms:
-                return Wait(max(_LEAST_WAIT_S, no.wait_ms / 1000), for_tokens=no.reason == "tokens")
+            case _ if within:
+                return Wait(max(_LEAST_WAIT_S, wait_s), for_tokens=no.reason == "tokens")
             case "breaker_open":
                 return Refused(FailureKind.BREAKER_OPEN, "the circuit breaker is open")
             case "tokens" if no.wait_ms < 0:

@@ -87,6 +87,7 @@ class Asker:
     worker: str
     lease_s: float
     margin_s: float
+    patience_s: float
     draining: threading.Event = field(default_factory=threading.Event)
     turnstile: Turnstile = field(default_factory=Turnstile)
     active: set[int] = field(default_factory=set)
@@ -179,8 +180,9 @@ class Errand:
 
     def _find_lanes(self, fleet: Fleet) -> None:
         lanes = self._asker.keyring.lanes(fleet, self._deployment)
+        asker = self._asker
         self._admission = Admission(
-            self._asker.gates, self._asker.warmer, self._ask, self._deployment, self._asker.margin_s, lanes
+            asker.gates, asker.warmer, self._ask, self._deployment, asker.margin_s, asker.patience_s, lanes
         )
 
     def _word(self, fleet: Fleet) -> None:
@@ -227,6 +229,9 @@ class Errand:
             self._asker.turnstile.leave(self._deployment.name, self._inbox)
             return min(q.not_before for q in self._todo) - now
         if not self._asker.turnstile.join(self._deployment.name, self._inbox):
+            if self._admission.out_of_patience() and not self._flying:
+                self._refuse_all(FailureKind.RATE_LIMIT, "no slot within reach (others are before it)")
+                return 0.0
             return _LOOK_AROUND_S
         try:
             wait = self._reserve_and_send(due)

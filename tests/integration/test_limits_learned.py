@@ -59,3 +59,21 @@ def test_a_learned_limit_outlives_redis(small_yard: SmallYard) -> None:
     yard.weather()
     yard.yard.warmer.warm_fleet(yard.yard.fleet.current())
     assert {r.limit for u in yard.yard.view.look()[0].usage for r in u.rules if r.rule == "tpm"} == {4_000, None}
+
+
+def test_a_seat_that_became_too_slow_is_given_up_to_those_who_are_free(small_yard: SmallYard) -> None:
+    """The limit is learned once the chunk is on its track: its seat would now take ten minutes."""
+    yard = small_yard.open([vendor("x", rpm=600, quality=0.9)], horizon_s=2.0)
+    yard.submit(10, **SINGLE)
+    asks = yard.dispatch()
+    yard.yard.gates.learn("provider:x", "rpm", 1, 600.0)
+    yard.write_fleet([vendor("x", rpm=600, quality=0.9), vendor("y")])
+    yard.healthy("y/m")
+    yard.open_gates()
+    yard.follow(asks)
+    yard.work()
+    assert [row[1] for row in yard.decisions()] == ["decided"] * 10
+    assert Counter(call["provider"] for call in yard.sim.calls()) == {"x": 1, "y": 9}
+    assert yard.rows("SELECT DISTINCT failure_kind, tries FROM votes WHERE failure_kind IS NOT NULL") == [
+        ("rate_limit", 0)
+    ]
