@@ -79,8 +79,8 @@ def _flow(
         graph.setdefault(end, {}).setdefault(start, 0.0)
 
     for d in deployments:
-        edge("source", f"p:{d.provider}", capacity(d.provider_limits, tokens, latency_s, for_s, fresh))
-        edge(f"p:{d.provider}", f"d:{d.name}", capacity(d.limits, tokens, latency_s, for_s, fresh))
+        edge("source", f"p:{d.provider}", d.keys * capacity(d.provider_limits, tokens, latency_s, for_s, fresh))
+        edge(f"p:{d.provider}", f"d:{d.name}", d.keys * capacity(d.limits, tokens, latency_s, for_s, fresh))
         edge(f"d:{d.name}", f"f:{d.family}", math.inf)
         edge(f"f:{d.family}", "sink", float(items))
     total = 0.0

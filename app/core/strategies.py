@@ -173,7 +173,11 @@ class Table:
         without room, after a timeout the faster ones first.
         """
         asked = {b.seat for b in self.ballots}
-        done = {self.seat(b).deployment for b in self.ballots if b.tries and b.failure not in PASSES}
+        done = {
+            self.seat(b).deployment
+            for b in self.ballots
+            if b.tries and b.failure not in PASSES and self.seat(b).role == role
+        }
         barred = {self.seat(b).provider for b in self.ballots if b.failure in VENDOR_WIDE}
         room = self._room_needed()
         seats = [

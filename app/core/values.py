@@ -101,6 +101,8 @@ class Deployment:
     limits: Limits = Limits()
     """Limits of this model alone; those of its provider stand on the provider."""
     provider_limits: Limits = Limits()
+    keys: int = 1
+    """How many keys have these limits, each for itself."""
     timeout_s: float = 60.0
 
     @property

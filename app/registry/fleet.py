@@ -335,6 +335,7 @@ def _deployment(row: ProviderRow, model: ModelRow, on: dt.date) -> Deployment:
         local=row.local,
         limits=_limits(model),
         provider_limits=_limits(row),
+        keys=max(1, len(row.key_refs)) if row.limits_per == "key" else 1,
         timeout_s=row.timeout_s,
     )
 

@@ -25,9 +25,10 @@ UNNAMED_CONCURRENCY = 64
 
 
 def capacity(deployment: Deployment) -> int:
-    """Calls that it may have in flight at full load: the least concurrency that is named, else our own bound."""
+    """Calls that it may have in flight at full load with all its keys: the least concurrency that is named, else our
+    own bound."""
     named = (deployment.limits.concurrency, deployment.provider_limits.concurrency)
-    return min((limit for limit in named if limit is not None), default=UNNAMED_CONCURRENCY)
+    return deployment.keys * min((limit for limit in named if limit is not None), default=UNNAMED_CONCURRENCY)
 
 
 def scopes_of(fleet: Fleet, deployment: Deployment, key_ref: str | None = None) -> tuple[Scope, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Message, Request, Tier, Usage
 from app.registry.rows import ModelRow, ProviderRow
+from app.registry.secrets import KeyRef
 from app.services.calls import EMPTY, EMPTY_CUT, Caller, spoken
 from app.wire import Heard
 
@@ -38,10 +39,10 @@ KEY = "sk-0123456789abcdef"
 REQUEST = Request("m", (Message("system", "Be brief."), Message("user", "hi")), max_tokens=5, seed=7)
 
 
-def _caller(model_id: str, *words: str, **row: Any) -> Caller:
+def _caller(model_id: str, *words: str, key: KeyRef | None = None, **row: Any) -> Caller:
     model = ModelRow(id=model_id, tier="cheap", family="m", context_window=100, max_output=10)
     provider = ProviderRow(**{"name": "a", "protocol": "openai", "base_url": "https://a.test", "model": (model,)} | row)
-    return Caller(provider, Deployment("a", model_id, Tier.CHEAP, "m", 100, 10, capabilities=frozenset(words)))
+    return Caller(provider, Deployment("a", model_id, Tier.CHEAP, "m", 100, 10, capabilities=frozenset(words)), key)
 
 
 @pytest.mark.parametrize(
@@ -52,16 +53,13 @@ def _caller(model_id: str, *words: str, **row: Any) -> Caller:
         ("gemini", {"x-goog-api-key": KEY}),
     ],
 )
-def test_the_key_travels_as_the_protocol_wants_it(
-    protocol: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("A_KEY", KEY)
-    assert _carrying_the_key(protocol, "A_KEY") == headers
+def test_the_key_travels_as_the_protocol_wants_it(protocol: str, headers: dict[str, str]) -> None:
+    assert _carrying_the_key(protocol, KeyRef("A_KEY", KEY)) == headers
     assert _carrying_the_key(protocol, None) == {}
 
 
-def _carrying_the_key(protocol: str, key_env: str | None) -> dict[str, str]:
-    caller = _caller("m", protocol=protocol, api_key_env=key_env)
+def _carrying_the_key(protocol: str, key: KeyRef | None) -> dict[str, str]:
+    caller = _caller("m", protocol=protocol, key=key)
     outgoing = caller.outgoing(1, REQUEST, not_after=0.0, timeout_s=1.0)
     assert outgoing.url.startswith("https://a.test/")
     assert KEY not in outgoing.url

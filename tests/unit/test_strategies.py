@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from app.core import replay
 from app.core.ballots import Ask, Ballot, Status, Verdict
-from app.core.plan import SYNTHESISER, VOICE, Plan, Seat
+from app.core.plan import CACHE, SYNTHESISER, VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT, Recipe, parse
 from app.core.strategies import decide
 from app.core.values import FailureKind
@@ -453,3 +453,59 @@ def test_a_refusal_of_our_own_costs_the_item_nothing(kind: FailureKind) -> None:
     world = World(plan, (*(Fate(failure=kind) for _ in range(3)), Fate("x")))
     played = play(world)
     assert (played.verdict.answer, played.calls, len(played.asked)) == ("x", 1, 4)
+
+
+def test_who_has_given_a_voice_may_also_write_the_synthesis() -> None:
+    plan = Plan(
+        parse("synthesize-best@1(council=1)"),
+        (Seat("a/m", "fa", 0.9), Seat("a/m", "fa", 0.9, SYNTHESISER)),
+    )
+    assert decide(plan, (Ballot(0, "text"),)) == frozenset({Ask(1, 3)})
+
+
+def sized(*rows: tuple[str, int, int]) -> tuple[Seat, ...]:
+    """(provider, window, latency)"""
+    return tuple(Seat(f"{p}/m", f"f-{p}", 0.5, window=window, latency_ms=ms) for p, window, ms in rows)
+
+
+def first_asked(plan: Plan, *ballots: Ballot) -> str:
+    move = decide(plan, ballots)
+    assert isinstance(move, frozenset)
+    [ask] = move
+    return plan.seats[ask.seat].provider
+
+
+def test_after_a_timeout_the_faster_come_first() -> None:
+    plan = Plan(parse("single-query"), sized(("slow", 8000, 900), ("slower", 8000, 2000), ("fast", 8000, 300)))
+    assert first_asked(plan, Ballot(0, failure=FailureKind.SERVER_ERROR)) == "slower"
+    assert first_asked(plan, Ballot(0, failure=FailureKind.TIMEOUT)) == "fast"
+    before = replace(plan, seats=tuple(replace(s, latency_ms=None) for s in plan.seats))
+    assert first_asked(before, Ballot(0, failure=FailureKind.TIMEOUT)) == "slower"
+
+
+def test_what_was_too_long_goes_to_a_wider_window_or_fails_with_the_numbers() -> None:
+    plan = Plan(parse("single-query"), sized(("a", 8000, 1), ("b", 8000, 1), ("c", 32000, 1)), closed="nobody_left")
+    too_long = FailureKind.CONTEXT_LENGTH
+    assert first_asked(plan, Ballot(0, failure=too_long, tries=0, needs=9000)) == "c"
+    assert first_asked(plan, Ballot(0, failure=too_long, tries=2)) == "c"
+    verdict = decide(plan, (Ballot(0, failure=too_long, tries=0, needs=40_000),))
+    assert isinstance(verdict, Verdict)
+    assert (verdict.status, verdict.reason) == (
+        Status.FAILED,
+        "context_length: takes about 40000 tokens, the widest window has 32000",
+    )
+
+
+def test_trouble_that_passes_does_not_bar_a_second_seat_of_the_same() -> None:
+    twice = Plan(parse("single-query"), (*sized(("a", 8000, 1)), *sized(("a", 8000, 1))), closed="nobody_left")
+    assert first_asked(twice, Ballot(0, failure=FailureKind.OVERLOADED)) == "a"
+    for final in (Ballot(0), Ballot(0, failure=FailureKind.MALFORMED), Ballot(0, failure=FailureKind.AMBIGUOUS)):
+        assert isinstance(decide(twice, (final,)), Verdict)
+
+
+def test_a_remembered_answer_decides() -> None:
+    plan = Plan(parse("majority-vote"), (*sized(("a", 8000, 1)), Seat("cache/job-1", "cache", 0.0, CACHE)))
+    verdict = decide(plan, (Ballot(0, failure=FailureKind.TIMEOUT), Ballot(1, "yes", tries=0, flags=("cached",))))
+    assert isinstance(verdict, Verdict)
+    assert (verdict.status, verdict.answer, verdict.votes) == (Status.DECIDED, "yes", 1)
+    assert verdict.flags == ("cached",)
