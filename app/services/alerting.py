@@ -21,7 +21,7 @@ from app.gates.limits import Gates
 from app.ledger import alerts, health
 from app.ledger.alerts import Waiting
 from app.registry.fleet import FleetFile
-from app.services.warming import scopes_of
+from app.services.warming import key_scopes
 from app.sinks.letter import Letter, Sink, Trouble
 
 log = structlog.get_logger(__name__)
@@ -119,7 +119,7 @@ class Alerting:
         """The longer limits of all warm scopes, and whether there are others: what a cold gate says is not to be
         trusted."""
         fleet = self.fleet.current()
-        scopes = {scope.name: scope for d in fleet.deployments for scope in scopes_of(fleet, d)}
+        scopes = {s.name: s for d in fleet.deployments for of_key in key_scopes(fleet, d) for s in of_key}
         try:
             usage = self.gates.usage_many(list(scopes.values())).values()
         except ServiceMissing:
