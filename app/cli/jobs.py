@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from app.ledger.states import JobState
     from app.services.replaying import Counterfactual
 
+_WAITING_SHOWN = 5
+
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
@@ -91,11 +93,14 @@ def _status_words(found: JobStatus) -> str:
 
 
 def _waiting_words(ahead: Outlook) -> str:
+    """The first to open by name; of the others how many there are."""
     lines = []
-    for standing in ahead.waiting:
+    for standing in ahead.waiting[:_WAITING_SHOWN]:
         until = "" if standing.opens_s == math.inf else f", until {clock(standing.opens_s)}"
-        lines.append(f"waits for {standing.deployment}: {one_line(standing.why, 100)}{until}\n")
-    return "".join(lines) or "waits: no deployment of the fleet may serve it\n"
+        lines.append(f"waits     for {standing.deployment}: {one_line(standing.why, 100)}{until}\n")
+    if len(ahead.waiting) > _WAITING_SHOWN:
+        lines.append(f"          and {len(ahead.waiting) - _WAITING_SHOWN} others; switchyard fleet shows them all\n")
+    return "".join(lines) or "waits     no deployment of the fleet may serve it\n"
 
 
 def results(

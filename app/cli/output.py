@@ -89,8 +89,10 @@ def duration(seconds: float) -> str:
 
 
 def clock(in_s: float) -> str:
-    """The moment in so many seconds, by this machine's clock: ``14:05``, ``Nov 21 14:05``."""
+    """The moment in so many seconds, by this machine's clock: ``14:05:20``, ``14:05``, ``Nov 21 14:05``."""
     moment = dt.datetime.now().astimezone() + dt.timedelta(seconds=in_s)
+    if in_s < 120:
+        return f"{moment:%H:%M:%S}"
     return f"{moment:%H:%M}" if in_s < 64_800 else f"{moment:%b %d %H:%M}"
 
 

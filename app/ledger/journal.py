@@ -22,14 +22,15 @@ from app.ledger.states import AttemptState
 @dataclass(frozen=True, slots=True)
 class TakenItem:
     """``written``: attempts already on the books for this seat (an ask may change hands); ``used``: those of them
-    that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk; ``turns``: of a
-    chat; ``voices``: for a synthesis."""
+    that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk, ``lately``: within
+    the last minute; ``turns``: of a chat; ``voices``: for a synthesis."""
 
     id: int
     text: str
     written: int
     used: int
     failed: int = 0
+    lately: int = 0
     turns: Turns | None = None
     voices: tuple[str, ...] = ()
 
@@ -107,11 +108,13 @@ FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chun
 """
 
 _TAKE_ITEMS = """
-SELECT i.id, i.text, a.written, a.used, a.failed, i.turns
+SELECT i.id, i.text, a.written, a.used, a.failed, a.lately, i.turns
 FROM items i, LATERAL (
     SELECT count(*) FILTER (WHERE seat = %(seat)s) AS written,
            count(*) FILTER (WHERE seat = %(seat)s AND state <> 'unsent') AS used,
-           count(*) FILTER (WHERE state IN ('failed', 'ambiguous')) AS failed
+           count(*) FILTER (WHERE state IN ('failed', 'ambiguous')) AS failed,
+           count(*) FILTER (WHERE state IN ('failed', 'ambiguous')
+                            AND closed_at > clock_timestamp() - interval '1 minute') AS lately
     FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s
 ) AS a
 WHERE i.id = ANY(%(items)s)
@@ -182,8 +185,8 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         found = connection.exec_driver_sql(_TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids}).all()
         voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
     items = tuple(
-        TakenItem(i, text, written, used, failed, _turns(turns), voices.get(i, ()))
-        for i, text, written, used, failed, turns in found
+        TakenItem(i, text, written, used, failed, lately, _turns(turns), voices.get(i, ()))
+        for i, text, written, used, failed, lately, turns in found
     )
     return TakenAsk(
         ask,

@@ -28,6 +28,8 @@ _RULES = {
 }
 _DUE_S = 10.0
 """A look that is due has begun, or will in a moment."""
+_WINDOW_S = 60.0
+"""Of the retry budget: some of it is free again sooner, all of it by then."""
 _QUOTAS = ("rpd", "tpd", "rpmo", "tpmo")
 
 
@@ -49,7 +51,15 @@ class Lookout:
             return None
         wants = wanted(waits.tier, waits.recipe, waits.task, budget=waits.budget)
         now_ms = self.view.gates.now_ms()
-        return outlook_of(self.view.look(), wants, now_ms=now_ms, look_every_s=self.look_every_s)
+        shut = outlook_of(self.view.look(), wants, now_ms=now_ms, look_every_s=self.look_every_s)
+        return shut or self._retries()
+
+    def _retries(self) -> Outlook | None:
+        budget = self.view.gates.retry_budget()
+        if budget.used < budget.allowed:
+            return None
+        why = f"the fleet's retries of this minute are used up ({budget.used} of {budget.allowed}); first calls go on"
+        return Outlook((Standing("the retry budget", why, _WINDOW_S),))
 
 
 def outlook_of(seen: Iterable[Seen], wanted: Wanted, *, now_ms: int, look_every_s: float) -> Outlook | None:

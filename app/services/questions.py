@@ -46,8 +46,12 @@ class Question:
 
     @property
     def is_retry(self) -> bool:
-        """Would this call not be made if all calls for the item before it had succeeded?"""
-        return self.used + self.item.failed > 0
+        """Would this call not be made had all calls of the last minute for the item succeeded?
+
+        What failed longer ago is out of the retry budget's window: an item that has waited so long adds no load to
+        that of its first call, which nobody feels any more.
+        """
+        return self.used + self.item.lately > 0
 
 
 @dataclass(frozen=True, slots=True)
