@@ -59,9 +59,9 @@ def status(
         )
         return
     settings = servers.settings(redis=False)
-    with servers.engine(settings) as engine:
+    with servers.engine(settings) as engine, servers.lookout(settings, job) as look:
         found = reports.status(engine, job)
-        ahead = servers.lookout(settings, job)() if found.progress.pending else None
+        ahead = look() if found.progress.pending else None
     if as_json:
         put_json({**found.to_json(), "waiting": None if ahead is None else ahead.to_json()})
     else:

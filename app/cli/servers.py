@@ -106,12 +106,17 @@ def yard() -> Iterator[Yard]:
     try:
         yield made
     finally:
-        for name, close in (("wire", "close"), ("redis", "close"), ("engine", "dispose")):
-            if name in vars(made):  # built when first wanted
-                getattr(vars(made)[name], close)()
+        _close(made)
 
 
-def lookout(found: Settings, job_id: str) -> Callable[[], Outlook | None]:
+def _close(made: Yard) -> None:
+    for name, close in (("wire", "close"), ("redis", "close"), ("engine", "dispose")):
+        if name in vars(made):  # built when first wanted
+            getattr(vars(made)[name], close)()
+
+
+@contextmanager
+def lookout(found: Settings, job_id: str) -> Iterator[Callable[[], Outlook | None]]:
     """Asks what a job waits for, as often as it is called; None where it moves, or where no yard runs that could tell.
 
     Looks at the fleet through connections of its own, since those who follow a job hold none of Redis.
@@ -128,7 +133,10 @@ def lookout(found: Settings, job_id: str) -> Callable[[], Outlook | None]:
         except (ServiceMissing, UsageError):
             return None
 
-    return look
+    try:
+        yield look
+    finally:
+        _close(made)
 
 
 def fleet_file(found: Settings) -> FleetFile:

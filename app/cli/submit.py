@@ -167,7 +167,8 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
             from app.cli.progress import follow as watch
 
             sys.stdout.flush()
-            end = watch(engine, stored.job_id, able, look=servers.lookout(found, stored.job_id))
+            with servers.lookout(found, stored.job_id) as look:
+                end = watch(engine, stored.job_id, able, look=look)
             if end.undecided or end.failed:
                 raise typer.Exit(1)
 
