@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help setup demo test lint fuzz bench chaos soak lock clean
+.PHONY: help setup demo test lint fuzz bench chaos outage soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -64,6 +64,9 @@ bench: setup ## speed, beside the peers
 
 chaos: setup ## kill everything in turn and count
 	$(BIN)/python -m bench.chaos
+
+outage: setup ## every provider down for five minutes
+	$(BIN)/python -m bench.outage
 
 soak: setup ## a long run at a steady load
 	$(BIN)/python -m bench.soak

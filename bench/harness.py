@@ -47,7 +47,7 @@ _STOP_S = 20.0
 _POLL_S = 0.2
 _PROVIDER_KEYS = (
     "rpm", "tpm", "rph", "tph", "rpd", "tpd", "rpmo", "tpmo", "concurrency", "limits_per", "timeout_s", "api_key_env",
-    "quota_reset",
+    "api_key_file", "quota_reset",
 )  # fmt: skip
 _BASES = {
     "openai": "/v1", "openai_responses": "/v1", "anthropic": "", "gemini": "/v1beta", "cohere": "",
@@ -73,7 +73,11 @@ def provider(
     timeout_s: float = 10.0,
     protocol: str = "openai",
 ) -> Provider:
-    """A provider of one cheap model at 1 and 2 USD per million tokens; its family is its own unless given."""
+    """A provider of one cheap model at 1 and 2 USD per million tokens; its family is its own unless given.
+
+    What else the row may hold can be added to it: the keys of the fleet file, and ``more_models``, pairs of id and
+    family.
+    """
     limits = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency, "timeout_s": timeout_s}
     return {
         "name": name,
@@ -104,10 +108,13 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
         lines += [
             "[[provider]]", f'name = "{row["name"]}"', f'protocol = "{row.get("protocol", "openai")}"',
             f'base_url = "http://127.0.0.1:{port}/{row["name"]}{_BASES[row.get("protocol", "openai")]}"', *limits,
-            "[[provider.model]]", f'id = "{row["model"]}"', 'tier = "cheap"', f'family = "{row["family"]}"',
-            "context_window = 32000", "max_output = 4000", "input_price = 1", "output_price = 2",
-            f"quality = {row['quality']}", "",
         ]  # fmt: skip
+        for model, family in [(row["model"], row["family"]), *row.get("more_models", ())]:
+            lines += [
+                "[[provider.model]]", f'id = "{model}"', 'tier = "cheap"', f'family = "{family}"',
+                "context_window = 32000", "max_output = 4000", "input_price = 1", "output_price = 2",
+                f"quality = {row['quality']}", "",
+            ]  # fmt: skip
     return "\n".join(lines)
 
 
@@ -135,7 +142,8 @@ class Rig:
 
     ``workers``: so many processes that each serve every provider; 0: one that keeps a process for each provider of
     the fleet file. ``gold``: what the simulated models answer from, missing it at ``error_rate`` (by model id,
-    ``default``). ``weather``: TOML put before that. ``env`` is added to the processes' environment.
+    ``default``). ``weather``: TOML put before that.
+    ``env`` is added to the processes' environment; ``files``, name → text, lie beside the fleet file.
     """
 
     def __init__(
@@ -149,6 +157,7 @@ class Rig:
         latency_ms: float = 100.0,
         seed: int = 0,
         env: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self.providers = list(providers)
         self._gold = gold
@@ -158,6 +167,7 @@ class Rig:
         self._latency_ms = latency_ms
         self._seed = seed
         self._env = dict(env or {})
+        self._files = dict(files or {})
         self.children: dict[str, Child] = {}
         self.urls = Urls(None, None)
 
@@ -170,6 +180,8 @@ class Rig:
         self.servers = Embedded(self.home)
         self.port = free_port()
         self.fleet = self.home / "fleet.toml"
+        for name, text in self._files.items():
+            (self.home / name).write_text(text)
         self.write_fleet(self.providers)
         self.simulator = SimulatorProcess(
             self.fleet, self._write_weather(), self.port, seed=self._seed, latency_ms=self._latency_ms

@@ -53,12 +53,21 @@ class Use:
         return self.made / self.allowed
 
 
-def fleet() -> list[Provider]:
-    """One family each. Where tokens do not bind, the token limit is twice what the requests take."""
-    return [
+def fleet(keys: int = 1) -> list[Provider]:
+    """One family each. Where tokens do not bind, the token limit is twice what the requests take.
+
+    With more than one of ``keys`` each provider has so many, and allows each of them the whole of its limits.
+    """
+    rows = [
         provider(f"p{rpm:04d}", rpm=rpm, tpm=int(rpm * _TOKENS_A_CALL * (_BIND_AT if rpm in _TOKENS_BIND else 2.0)))
         for rpm in _RPM
     ]
+    return rows if keys == 1 else [row | {"api_key_env": list(_keys(keys)), "limits_per": "key"} for row in rows]
+
+
+def _keys(count: int) -> dict[str, str]:
+    """Environment variable → key."""
+    return {f"BENCH_KEY_{n}": f"key-number-{n}-of-the-bench" for n in range(1, count + 1)}
 
 
 def bound(allowed: Sequence[float], calls_an_item: float) -> float:
@@ -73,8 +82,8 @@ def bound(allowed: Sequence[float], calls_an_item: float) -> float:
     return low * calls_an_item
 
 
-def measure(rows: Sequence[dict[str, Any]], books: dict[str, Any], minutes: int) -> list[Use]:
-    """What was made of each provider's limits in the span. ``rows``: the simulator's calls."""
+def measure(rows: Sequence[dict[str, Any]], books: dict[str, Any], minutes: int, keys: int = 1) -> list[Use]:
+    """What was made of each provider's limits, of all its ``keys``, in the span. ``rows``: the simulator's calls."""
     first = min(row["arrived_at"] for row in rows)
     made: Counter[str] = Counter()
     tokens: dict[str, int] = defaultdict(int)
@@ -93,7 +102,7 @@ def measure(rows: Sequence[dict[str, Any]], books: dict[str, Any], minutes: int)
                 row["rpm"],
                 row["tpm"],
                 round(mean, 2),
-                round(minutes * min(row["rpm"], row["tpm"] / mean), 1),
+                round(keys * minutes * min(row["rpm"], row["tpm"] / mean), 1),
                 made[name],
                 report["refused"],
                 report["violations"]["tpm_overruns"],
@@ -102,10 +111,10 @@ def measure(rows: Sequence[dict[str, Any]], books: dict[str, Any], minutes: int)
     return uses
 
 
-def run(minutes: int, workers: int, strategy: str, kill_redis: bool) -> dict[str, Any]:
-    providers = fleet()
-    rows = items(int(sum(row["rpm"] for row in providers) * (minutes + 1)))
-    with Rig(providers, gold=rows, workers=workers, latency_ms=300.0) as rig:
+def run(minutes: int, workers: int, strategy: str, kill_redis: bool, keys: int = 1) -> dict[str, Any]:
+    providers = fleet(keys)
+    rows = items(int(sum(row["rpm"] for row in providers) * keys * (minutes + 1)))
+    with Rig(providers, gold=rows, workers=workers, latency_ms=300.0, env=_keys(keys)) as rig:
         rig.submit(rows, strategy=strategy)
         first = min(row["arrived_at"] for row in rig.simulator.calls())
         if kill_redis:
@@ -116,7 +125,7 @@ def run(minutes: int, workers: int, strategy: str, kill_redis: bool) -> dict[str
         calls_an_item = float(rig.one("SELECT coalesce(avg(calls), 1) FROM decisions WHERE status = 'decided'"))
         books, calls = rig.simulator.books(), rig.simulator.calls()
         ambiguous = rig.one("SELECT count(*) FROM attempts WHERE state = 'ambiguous'")
-    uses = measure(calls, books, minutes)
+    uses = measure(calls, books, minutes, keys)
     allowed = sum(use.allowed for use in uses)
     usable = allowed if strategy == "single-query" else bound([use.allowed for use in uses], calls_an_item)
     made = sum(use.made for use in uses)
@@ -126,6 +135,7 @@ def run(minutes: int, workers: int, strategy: str, kill_redis: bool) -> dict[str
         "strategy": strategy,
         "minutes": minutes,
         "workers": workers,
+        "keys": keys,
         "kill_redis": kill_redis,
         "providers": [asdict(use) | {"use": round(use.share, 4)} for use in uses],
         "made": made,
@@ -176,10 +186,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=5)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--strategy", choices=("single-query", "majority-vote"), default="single-query")
+    parser.add_argument("--keys", type=int, default=1, help="of each provider, each with the whole of its limits")
     parser.add_argument("--kill-redis", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    result = run(args.minutes, args.workers, args.strategy, args.kill_redis)
+    result = run(args.minutes, args.workers, args.strategy, args.kill_redis, args.keys)
     sys.stdout.write((json.dumps(result) if args.json else table(result)) + "\n")
     return 0 if result["ok"] else 1
 

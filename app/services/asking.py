@@ -29,7 +29,7 @@ from app.gates.spill import Spill
 from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import missing
+from app.registry.secrets import api_keys, missing
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
 from app.services.dispatching import wanted
@@ -50,6 +50,7 @@ _LINGER_S = 0.004
 _RETRY_LATER_S = 0.5
 # An ask that outlives this many workers is what kills them.
 _MOST_TAKES = 10
+_GONE = "the deployment is no longer in the fleet file"
 
 
 @dataclass(slots=True)
@@ -125,16 +126,13 @@ class Errand:
     def run(self) -> bool:
         """True when every item has its ballot; false when a draining worker handed the rest back."""
         try:
-            fleet = self._asker.fleet.current()
-            self._deployment = fleet.deployment(self._ask.deployment)
-            self._row = fleet.provider(self.provider)
+            self._look_up(self._asker.fleet.current())
         except NotFound:
             for item in self._ask.items:
-                gone = "the deployment is no longer in the fleet file"
-                self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, gone)
+                self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, _GONE)
             self._record.write(last=True, grounded=True)
             return True
-        self._prepare(fleet)
+        self._prepare()
         try:
             while self._todo or self._flying:
                 if self._asker.draining.is_set() and not self._flying:
@@ -151,10 +149,11 @@ class Errand:
 
     # Before the call
 
-    def _prepare(self, fleet: Fleet) -> None:
-        """Word the questions, or refuse them all where no call is to be made."""
-        ask, deployment = self._ask, self._deployment
-        self._wording = Wording(ask, deployment, self._pulse())
+    def _look_up(self, fleet: Fleet) -> None:
+        """What the fleet file says of the deployment. Raises ``NotFound``."""
+        self._deployment = fleet.deployment(self._ask.deployment)
+        self._row = fleet.provider(self.provider)
+        self._fleet = fleet
         self._feedback = Feedback(
             self._asker.engine,
             self._asker.gates,
@@ -162,11 +161,16 @@ class Errand:
             self._asker.pulses,
             self._asker.learner,
             self._row,
-            deployment,
-            ask.task.kind,
+            self._deployment,
+            self._ask.task.kind,
         )
-        self._find_lanes(fleet)
-        self._word(fleet)
+
+    def _prepare(self) -> None:
+        """Word the questions, or refuse them all where no call is to be made."""
+        ask, deployment = self._ask, self._deployment
+        self._wording = Wording(ask, deployment, self._pulse())
+        self._find_lanes()
+        self._word()
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif without := missing([self._row]):
@@ -178,18 +182,37 @@ class Errand:
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
-    def _find_lanes(self, fleet: Fleet) -> None:
-        lanes = self._asker.keyring.lanes(fleet, self._deployment)
+    def _find_lanes(self) -> None:
+        self._keys = api_keys(self._row)
+        lanes = self._asker.keyring.lanes(self._fleet, self._deployment)
         asker = self._asker
         self._admission = Admission(
             asker.gates, asker.warmer, self._ask, self._deployment, asker.margin_s, asker.patience_s, lanes
         )
 
-    def _word(self, fleet: Fleet) -> None:
+    def _keep_up(self) -> Refused | None:
+        """An ask may wait for minutes: what has changed in the fleet file or its keys counts from the next call on.
+
+        Raises ``DBAPIError``.
+        """
+        fleet = self._asker.fleet.current()
+        if fleet is not self._fleet:
+            try:
+                self._look_up(fleet)
+            except NotFound:
+                return Refused(FailureKind.MODEL_NOT_FOUND, _GONE)
+            if without := missing([self._row]):
+                return Refused(FailureKind.AUTH, f"no key: {without[self._row.name]}")
+        elif api_keys(self._row) in (self._keys, ()):  # a key file that is empty just now is being written
+            return None
+        self._find_lanes()
+        return None
+
+    def _word(self) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
         ask = self._ask
         wish = wanted(ask.tier, ask.plan.recipe, ask.task, budget=ask.max_cost_micro is not None)
-        widest = max((d.context_window for d in fleet.deployments if eligible(d, wish) is None), default=0)
+        widest = max((d.context_window for d in self._fleet.deployments if eligible(d, wish) is None), default=0)
         for item in self._ask.items:
             worded = self._wording.first(item, cut=False)
             if isinstance(worded, TooLong) and worded.needs > widest:
@@ -244,7 +267,7 @@ class Errand:
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
         """Let through what may go. Returns as ``_launch``."""
-        match self._admission.admit(due, flying=bool(self._flying)):
+        match self._keep_up() or self._admission.admit(due, flying=bool(self._flying)):
             case Admitted(lane, taken, grant, asked_at):
                 self._send(lane, taken, grant, not_after=asked_at + self._asker.margin_s / 2)
                 return 0.0 if len(taken) < len(self._todo) else None
@@ -393,7 +416,7 @@ class Errand:
         try:
             other = self._asker.keyring.refused(self._row, lane.key, failure)
             if other:
-                self._find_lanes(self._asker.fleet.current())
+                self._find_lanes()
         except DBAPIError:
             return False
         return other

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from app.core import pricing, prompts
 from app.core.health import Sign, State, in_words, points_to
-from app.core.matrix import PUTS_OUT
+from app.core.matrix import KEYED, PUTS_OUT
 from app.core.values import Answer, Deployment, Failure, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
@@ -36,6 +36,8 @@ LOST_AFTER_S = 5.0
 """Beyond a ping's timeout: by then whoever made it has closed it, or is gone."""
 _TOLD_NOTHING = frozenset({FailureKind.TIMEOUT, FailureKind.INVALID_REQUEST})
 """A ping that failed like this without a finding woke the model, or taught us a word to leave out."""
+_ROOM_PATIENCE_S, _ROOM_POLL_S = 10.0, 0.02
+"""So long, and so often, the gates are tried for one that needs its ping."""
 _MOST_PINGS = 3
 """In one look: one may wake the model, one tells, one confirms."""
 
@@ -72,8 +74,8 @@ class Monitor:
         Live traffic since the last look is judged first. Pinged are those that are down or out and those of which
         nothing was heard; where a ping points to another state a second one confirms it. Pings are calls like any
         other: reserved at the gates, written in the ledger, one of a deployment at a time whoever looks, and but for
-        the confirming ones never more than 2 % of a day's quota. One that the gates would hold up is not made; the
-        deployment keeps the state it had.
+        the confirming ones never more than 2 % of a day's quota. One that the gates hold up is not made, and the
+        deployment keeps the state it had; for one that nobody may call before it the gates are tried for ten seconds.
         """
         fleet = self.fleet.current()
         deployments = {d.name: d for d in fleet.deployments}
@@ -89,7 +91,8 @@ class Monitor:
                 silent.append(deployment)
         noted = self._note(live)
         busy = {name for name in lately if lately[name].live and name in known and known[name].state.usable}
-        for found_out in self._ping_all(fleet, silent, busy):
+        idle = {d.name for d in silent if d.name not in known or not known[d.name].state.usable}
+        for found_out in self._ping_all(fleet, silent, busy, idle):
             noted += found_out  # written one by one: a provider that hangs holds up nobody else's seat
         self._ping_keys(fleet)
         return noted
@@ -98,32 +101,71 @@ class Monitor:
         return standing.note(self.engine, self.breaker, findings)
 
     def _ping_all(
-        self, fleet: Fleet, deployments: Sequence[Deployment], busy: Collection[str]
+        self, fleet: Fleet, deployments: Sequence[Deployment], busy: Collection[str], idle: Collection[str]
     ) -> Iterator[list[Noted]]:
-        """``busy``: those with live traffic that is judged by itself; a ping that is answered adds nothing to it."""
+        """``busy``: those with live traffic that is judged by itself; a ping that is answered adds nothing to it.
+
+        ``idle``: those that get no call before a ping. Where others use up what their provider allows, the gates are
+        tried for them until something comes free.
+        """
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
         flying: dict[int, Ping] = {}
+        held: list[Deployment] = []
         for deployment in deployments:
             row = fleet.provider(deployment.provider)
             if without := missing([row]):
                 yield self._note([Finding(deployment.name, Sign.REFUSED, f"no key: {without[row.name]}")])
             else:
-                flying |= self._send(deployment, self.keyring.lanes(fleet, deployment)[0], inbox, number=1)
-        while flying:
+                held.append(deployment)
+        until = time.monotonic() + _ROOM_PATIENCE_S
+        while flying or held:
+            held = [d for d in held if self._send_or_hold(fleet, d, inbox, flying, wanted=d.name in idle, until=until)]
+            ends = max((ping.until for ping in flying.values()), default=until) - time.monotonic()
             try:
-                left_s = max(ping.until for ping in flying.values()) - time.monotonic()
-                attempt_id, heard = inbox.get(timeout=max(0.0, left_s))
+                attempt_id, heard = inbox.get(timeout=max(0.0, min(ends, _ROOM_POLL_S) if held else ends))
             except Empty:
+                if held:
+                    continue
                 break
             ping = flying.pop(attempt_id)
             finding = self._take_in(ping, attempt_id, heard)
+            rekeyed = self._rekeyed(fleet, ping, heard)
+            if rekeyed:
+                finding = None
             if finding is not None and finding.deployment in busy and finding.evidence in (Sign.ANSWERED, Sign.BUSY):
                 finding = replace(finding, evidence=None)
             noted = self._note([finding]) if finding is not None else []
-            if ping.number < _MOST_PINGS and _wants_another(ping, heard, noted):
-                flying |= self._send(ping.deployment, ping.lane, inbox, number=ping.number + 1)
+            if ping.number < _MOST_PINGS and (rekeyed or _wants_another(ping, heard, noted)):
+                lane = self.keyring.lanes(fleet, ping.deployment)[0]
+                again = self._send(ping.deployment, lane, inbox, number=ping.number + 1)
+                flying |= again if isinstance(again, dict) else {}
             yield noted
+
+    def _send_or_hold(
+        self,
+        fleet: Fleet,
+        deployment: Deployment,
+        inbox: SimpleQueue[Any],
+        flying: dict[int, Ping],
+        *,
+        wanted: bool,
+        until: float,
+    ) -> bool:
+        """The first ping of a look. True: there is no room now, but it is ``wanted``, and may be tried ``until``."""
+        sent = self._send(deployment, self.keyring.lanes(fleet, deployment)[0], inbox, number=1)
+        if not isinstance(sent, Denied):
+            flying |= sent
+            return False
+        if wanted and 0 <= sent.wait_ms < (until - time.monotonic()) * 1000:
+            return True
+        log.info("no room for a ping", action="health.no_room", rule=sent.rule, wait_ms=sent.wait_ms)
+        return False
+
+    def _rekeyed(self, fleet: Fleet, ping: Ping, heard: Heard) -> bool:
+        """Was only the key refused, and is there another: a second one, or what has replaced it by now?"""
+        result, row = heard.result, fleet.provider(ping.deployment.provider)
+        return isinstance(result, Failure) and result.kind in KEYED and self.keyring.refused(row, ping.lane.key, result)
 
     def _ping_keys(self, fleet: Fleet) -> None:
         """One ping with each key that is out, at the first model of its provider."""
@@ -135,7 +177,8 @@ class Monitor:
             row = fleet.provider(provider)
             for key in (key for key in api_keys(row) if key.ref in refs):
                 lane = Lane(key, scopes_of(fleet, deployment, key.ref), Caller(row, deployment, key))
-                for attempt_id, ping in self._send(deployment, lane, inbox, number=1).items():
+                sent = self._send(deployment, lane, inbox, number=1)
+                for attempt_id, ping in sent.items() if isinstance(sent, dict) else ():
                     try:
                         _, heard = inbox.get(timeout=max(0.0, ping.until - time.monotonic()))
                     except Empty:
@@ -155,7 +198,9 @@ class Monitor:
             self.keyring.forget()
             log.info("key back", action="key.back", provider=provider, key_ref=ref)
 
-    def _send(self, deployment: Deployment, lane: Lane, inbox: SimpleQueue[Any], *, number: int) -> dict[int, Ping]:
+    def _send(
+        self, deployment: Deployment, lane: Lane, inbox: SimpleQueue[Any], *, number: int
+    ) -> dict[int, Ping] | Denied:
         """Let one ping fly, if the gates allow it and none of this deployment is under way."""
         request = prompts.ping(deployment)
         tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
@@ -163,8 +208,7 @@ class Monitor:
         lease_s = deployment.timeout_s + self.margin_s
         grant = self.gates.reserve(lane.scopes, 1, tokens, lease_s=lease_s)
         if isinstance(grant, Denied):
-            log.info("no room for a ping", action="health.no_room", rule=grant.rule, wait_ms=grant.wait_ms)
-            return {}
+            return grant
         cold = self.pulses.wakes(deployment.name)
         timeout_s = ping_timeout_s(deployment, cold=cold)
         lost_after_s = timeout_s + LOST_AFTER_S

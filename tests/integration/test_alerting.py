@@ -179,6 +179,14 @@ def test_calls_are_counted_by_deployment_and_only_what_is_the_providers_fault(st
         assert alerts.calls(connection) == (Calls("groq/small", 0, None, 2, 0), Calls("mistral/large", 1, 250, 1, 0))
 
 
+@pytest.mark.parametrize("kind", ["auth", "billing", "model_not_found"])
+def test_a_refusal_that_puts_a_deployment_out_is_no_part_of_its_error_rate(story: Engine, kind: str) -> None:
+    rewrite(story, f"UPDATE attempts SET failure_kind = '{kind}' WHERE state = 'failed'")
+    with alerts.looking(story) as connection:
+        assert connection is not None
+        assert [(c.ended, c.failed) for c in alerts.calls(connection)] == [(2, 0), (2, 0), (1, 0)]
+
+
 def test_an_item_fell_back_if_it_was_asked_elsewhere_after_a_failure(story: Engine) -> None:
     def seen() -> Fallback:
         with alerts.looking(story) as connection:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.gates.limits import Gates
+from app.services.admission import Admission, Admitted
 from tests.integration.small_yard import SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}
@@ -113,14 +114,13 @@ def test_a_key_is_replaced_without_loss(small_yard: SmallYard, tmp_path: Path) -
     yard.submit(10, **SINGLE)
     asks = yard.dispatch()
     yard.weather({"provider": "x", "kind": "revoked_key", "key": mark("old-key-of-this-test")})
-    original = yard.yard.keyring.lanes
+    start = yard.yard.wire.start
 
-    def lanes(*args: Any) -> Any:
-        found = original(*args)
+    def replaced(*args: Any) -> None:
         path.write_text("new-key-of-this-test\n")
-        return found
+        start(*args)
 
-    yard.yard.keyring.lanes = lanes  # type: ignore[method-assign]  # the moment in which a person replaces the key
+    yard.yard.wire.start = replaced  # type: ignore[method-assign]  # the moment in which a person replaces the key
     yard.follow(asks)
     assert [row[1] for row in yard.decisions()] == ["decided"] * 10
     assert yard.rows("SELECT state FROM health") == [("healthy",)]
@@ -130,3 +130,60 @@ def test_a_key_is_replaced_without_loss(small_yard: SmallYard, tmp_path: Path) -
     }
     stored = yard.rows("SELECT text, key_ref FROM attempts")
     assert not any("of-this-test" in str(row) for row in stored)
+
+
+def test_a_key_replaced_while_an_ask_waits_is_used_from_the_next_call_on(small_yard: SmallYard, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("old-key-of-this-test\n")
+    yard = small_yard.open([vendor("x", api_key_file=str(path), concurrency=1)])
+    yard.submit(4, **SINGLE)
+    asks = yard.dispatch()
+    admit = Admission.admit
+    # An editor may empty the file first.
+    texts = iter(["old-key-of-this-test\n", "", "new-key-of-this-test\n", "new-key-of-this-test\n"])
+
+    def admitted(*args: Any, **kwargs: Any) -> Any:
+        found = admit(*args, **kwargs)
+        if isinstance(found, Admitted):
+            path.write_text(next(texts))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Admission, "admit", admitted)
+        yard.follow(asks)
+    assert [row[1] for row in yard.decisions()] == ["decided"] * 4
+    assert Counter((call["key"], call["status"]) for call in yard.sim.calls()) == {
+        (mark("old-key-of-this-test"), 200): 3,
+        (mark("new-key-of-this-test"), 200): 1,
+    }
+
+
+def test_a_ping_tries_the_other_key_before_a_provider_is_out(small_yard: SmallYard, keyed: dict[str, Any]) -> None:
+    """Nothing was called yet, so nobody has noticed that the first key is revoked."""
+    yard = small_yard.open([vendor("x", **keyed)], healthy=False)
+    yard.weather({"provider": "x", "kind": "revoked_key", "key": mark(KEYS["KEY_ONE"])})
+    yard.yard.monitor.check()
+    assert yard.rows("SELECT state FROM health") == [("healthy",)]
+    assert yard.rows("SELECT key_ref, state FROM key_health") == [("KEY_ONE", "out")]
+    yard.weather({"provider": "x", "kind": "auth"})
+    yard.yard.monitor.check(everyone=True)
+    assert yard.rows("SELECT state FROM health") == [("out",)]
+
+
+def test_a_ping_under_way_while_its_key_is_replaced_says_nothing_of_health(
+    small_yard: SmallYard, tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    path.write_text("old-key-of-this-test\n")
+    yard = small_yard.open([vendor("x", api_key_file=str(path))])
+    yard.weather({"provider": "x", "kind": "revoked_key", "key": mark("old-key-of-this-test")})
+    start = yard.yard.wire.start
+
+    def replaced(*args: Any) -> None:
+        path.write_text("new-key-of-this-test\n")
+        start(*args)
+
+    yard.yard.wire.start = replaced  # type: ignore[method-assign]  # the moment in which a person replaces the key
+    yard.yard.monitor.check(everyone=True)
+    assert [call["status"] for call in yard.sim.calls()] == [401, 200]
+    assert yard.rows("SELECT state FROM health_history WHERE state <> 'healthy'") == []

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections import Counter
+
+from app.simulator.books import key_mark
 from bench import audit
-from bench.harness import Rig, items, provider
+from bench.harness import ROOT, Rig, items, provider
 
 _ENV = {"SWITCHYARD_HEALTH_EVERY_S": "1", "SWITCHYARD_SWEEP_EVERY_S": "2", "SWITCHYARD_HORIZON_S": "5"}
 
 
-def _calls(rig: Rig, name: str) -> int:
-    return int(rig.simulator.books()["providers"].get(name, {"answered": 0})["answered"])
+def _calls(rig: Rig, name: str, model: str | None = None) -> int:
+    books = rig.simulator.books()
+    found = books["providers"].get(name) if model is None else books["models"].get(f"{name}/{model}")
+    return int(found["answered"]) if found else 0
+
+
+def _peak(rig: Rig, name: str) -> int:
+    """The most calls that the provider ever had in flight at once."""
+    return int(rig.simulator.books()["providers"][name]["max_in_flight"])
+
+
+def _pings(rig: Rig, name: str) -> int:
+    return int(rig.one("SELECT count(*) FROM attempts WHERE provider = %s AND purpose = 'ping'", (name,)))
 
 
 def test_a_provider_is_added_and_one_removed_during_a_job() -> None:
@@ -39,3 +55,101 @@ def test_a_provider_is_added_and_one_removed_during_a_job() -> None:
         assert rig.query("SELECT status, count(*) FROM decisions GROUP BY 1") == [("decided", len(rows))]
         assert rig.query("SELECT id FROM attempts WHERE provider = 'leaving' AND started_at > %s", (gone,)) == []
         assert audit.paid_twice(rig) == []
+
+
+def test_limits_are_raised_and_lowered_and_a_model_added_during_a_job() -> None:
+    rows = items(700)
+    raised, lowered = provider("raised", concurrency=2), provider("lowered", concurrency=4, rpm=600)
+    # What the providers themselves allow stays the same: it is the yard that is watched.
+    weather = "".join(
+        f'[[event]]\nprovider = "{name}"\nkind = "limits"\n{limit}\n'
+        for name, limit in (("raised", "concurrency = 6"), ("lowered", "rpm = 600"))
+    )
+    with Rig([raised, lowered], gold=rows, weather=weather, workers=2, latency_ms=200.0, env=_ENV) as rig:
+        job = rig.submit(rows)
+        rig.until(lambda: _calls(rig, "raised") > 20 and _calls(rig, "lowered") > 20, 30, "both are called")
+        assert _peak(rig, "raised") <= 2
+
+        # Half of what it has made already: nothing may leave until the minute is over.
+        few = _calls(rig, "lowered") // 2
+        extra = [("another-model", "another-family")]
+        rig.write_fleet([raised | {"concurrency": 6, "more_models": extra}, lowered | {"rpm": few}])
+        changed = time.time()
+        rig.until(lambda: _peak(rig, "raised") > 2, 30, "the limit that was raised is used")
+        rig.until(lambda: _calls(rig, "raised", "another-model") > 20, 30, "the model that was added is called")
+        calls = [c for c in rig.simulator.calls() if c["provider"] == "lowered"]
+        minute = min(call["arrived_at"] for call in calls) + 60
+        # The file is read before each call: those that had been let out already are all that arrives.
+        late = [call for call in calls if changed + 0.5 < call["arrived_at"] < minute]
+        assert len(late) <= 4 + _pings(rig, "lowered")
+
+        # What waits on its track for a minute to be over hears of it, too.
+        rig.write_fleet([rig.providers[0], lowered])
+        rig.wait(job, 60)
+        assert _peak(rig, "raised") <= 6
+        assert all(rig.alive(name) for name in rig.children)
+        assert audit.decisions(rig, job, len(rows)) == []
+        assert rig.query("SELECT status, count(*) FROM decisions GROUP BY 1") == [("decided", len(rows))]
+
+
+def test_a_key_is_rotated_under_load_and_the_old_one_revoked_moments_later() -> None:
+    rows = items(700)
+    rotated = provider("rotated", concurrency=8, quality=0.9) | {"api_key_file": "rotated.key"}
+    env = {**_ENV, "SWITCHYARD_ALERTS_EVERY_S": "1"}
+    old, new = "the-old-key-of-this-test", "the-new-key-of-this-test"
+    providers = [rotated, provider("other", concurrency=1)]
+    with Rig(providers, gold=rows, files={"rotated.key": old}, workers=2, latency_ms=200.0, env=env) as rig:
+        job = rig.submit(rows)
+        rig.until(lambda: _calls(rig, "rotated") > 100, 30, "the job is on its way")
+        (rig.home / "rotated.new").write_text(f"{new}\n")
+        (rig.home / "rotated.new").replace(rig.home / "rotated.key")
+        rig.simulator.weather({"event": [{"provider": "rotated", "kind": "revoked_key", "key": key_mark(old)}]})
+        rig.wait(job, 90)
+        by_key = Counter(
+            (call["key"], call["status"]) for call in rig.simulator.calls() if call["provider"] == "rotated"
+        )
+        assert by_key[key_mark(new), 200] > 100
+        assert by_key[key_mark(new), 401] == 0
+        # What was under way with the old key; it is asked again with the new one, there.
+        assert by_key[key_mark(old), 401] <= 8
+        assert audit.decisions(rig, job, len(rows)) == []
+        assert rig.query("SELECT status, count(*) FROM decisions GROUP BY 1") == [("decided", len(rows))]
+        assert rig.query("SELECT deployment, state FROM health_history WHERE state <> 'healthy'") == []
+        assert rig.query("SELECT provider, key_ref FROM key_health WHERE state = 'out'") == []
+        assert rig.query("SELECT name, subject FROM alert_notices") == []
+
+
+def test_two_keys_of_a_provider_are_used_to_the_sum_of_their_limits() -> None:
+    rows = items(130)
+    keys = {"FIRST_KEY": "first-key-of-this-test", "SECOND_KEY": "second-key-of-this-test"}
+    row = provider("keyed", rpm=60) | {"api_key_env": list(keys), "limits_per": "key"}
+    with Rig([row], gold=rows, workers=2, latency_ms=50.0, env={**_ENV, **keys}) as rig:
+        rig.submit(rows)
+        # One call of the 120 that the two allow together was the ping, or two.
+        rig.until(lambda: _calls(rig, "keyed") >= 118, 40, "the sum of both limits is used")
+        books = rig.simulator.books()
+        first = min(call["arrived_at"] for call in rig.simulator.calls())
+        early = Counter(call["key"] for call in rig.simulator.calls() if call["arrived_at"] < first + 55)
+        assert books["providers"]["keyed"]["refused"] == 0
+        assert all(55 <= early[key_mark(key)] <= 60 for key in keys.values())
+
+
+def test_the_vendor_of_the_readme_is_added_to_a_running_yard() -> None:
+    shown = re.search(r"```toml\n(\[\[provider\]\]\n(?:.+\n){4})```", (ROOT / "README.md").read_text())
+    assert shown is not None, "five lines"
+    rows = items(400)
+    with Rig([provider("old", concurrency=2)], gold=rows, workers=0, latency_ms=200.0, env=_ENV) as rig:
+        job = rig.submit(rows)
+        rig.until(lambda: _calls(rig, "old") > 20, 30, "the job is on its way")
+        pids = {name: child.pid for name, child in rig.children.items()}
+        here = shown[1].replace("https://api.newcomer.example", f"http://127.0.0.1:{rig.port}/newcomer")
+        assert here != shown[1]
+        with rig.fleet.open("a") as file:
+            file.write(here)
+        rig.until(lambda: _calls(rig, "newcomer") > 20, 30, "the vendor that was added answers")
+        rig.wait(job, 60)
+        assert {name: child.pid for name, child in rig.children.items()} == pids
+        assert audit.decisions(rig, job, len(rows)) == []
+        by_model = rig.query("SELECT deployment, count(*) FROM attempts WHERE purpose = 'vote' GROUP BY 1 ORDER BY 1")
+        assert [name for name, _ in by_model] == ["newcomer/one-mini", "old/model-old"]
+        assert audit.balance(rig, rig.simulator.calls()).violations == ()
