@@ -31,6 +31,8 @@ from bench.harness import ROOT, Provider, Rig, items, provider
 
 PROTOCOLS = ("openai", "anthropic", "gemini", "cohere", "openai_responses", "ollama")
 KINDS: tuple[dict[str, Any], ...] = ({"kind": "error", "status": 503}, {"kind": "outage"}, {"kind": "hang"})
+ROOMY = {"provider": "*", "kind": "limits", "concurrency": 100}
+"""A provider that hangs notices late that we have hung up, and would count what we send next as too much at once."""
 _TURNS = 6
 _FLOOR, _SHARE, _MINUTE_S = 60, 0.1, 60.0
 """The retry budget: so many a minute, and this share of the first calls of that minute."""
@@ -91,7 +93,7 @@ def fleet() -> list[Provider]:
 
 def storm(providers: Sequence[Provider], seconds: float) -> list[dict[str, Any]]:
     """Nobody answers, and each goes through all the ``KINDS``; the last turn lasts until the weather is changed."""
-    events = []
+    events: list[dict[str, Any]] = [ROOMY]
     for place, row in enumerate(providers):
         for turn in range(_TURNS):
             event = {"provider": row["name"], **KINDS[(place + turn) % len(KINDS)], "from_s": turn * seconds / _TURNS}
@@ -150,7 +152,7 @@ def run(
         rig.until(lambda: time.time() >= struck + seconds, seconds + 60, "the end of the outage")
         waiting = count + 1 - rig.decided(job) - rig.decided(single)
         undecided = rig.one("SELECT count(*) FROM decisions WHERE status <> 'decided'")
-        rig.simulator.weather({"event": []})
+        rig.simulator.weather({"event": [ROOMY]})
         cleared = time.time()
         rig.wait(single, _DRAWN_S)
         single_s = time.time() - cleared

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_httpserver import HTTPServer
 
-from app.gates.limits import Known
+from app.gates.limits import Grant, Known
+from app.services.warming import scopes_of
 from tests.integration.small_yard import SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}
@@ -152,6 +153,17 @@ def test_a_ping_that_the_gates_would_hold_up_is_not_made(small_yard: SmallYard) 
     assert yard.yard.monitor.check() == []
     assert states(yard) == {"x/m": "down"}, "it keeps the state it had"
     assert pings(yard) == 0
+
+
+def test_who_is_called_by_nobody_gets_its_ping_as_soon_as_there_is_room(small_yard: SmallYard) -> None:
+    """All that the provider takes at once is under way for its other model, which needs no ping."""
+    yard = small_yard.open([vendor("x", concurrency=1)], healthy=False)
+    fleet = yard.yard.fleet.current()
+    busy = yard.yard.gates.reserve(scopes_of(fleet, fleet.deployments[0]), 1, 1, lease_s=1.0)
+    assert isinstance(busy, Grant)
+    yard.yard.monitor.check()
+    assert states(yard) == {"x/m": "healthy"}
+    assert pings(yard) == 1
 
 
 def test_a_provider_that_comes_into_the_file_is_found_at_the_next_check(small_yard: SmallYard) -> None:
