@@ -28,7 +28,7 @@ def test_every_refusal_is_heard_as_its_kind(protocol: str, kind: FailureKind) ->
         assert heard.retry_after_s is None
 
 
-@pytest.mark.parametrize("kind", [FailureKind.TIMEOUT, *OURS])
+@pytest.mark.parametrize("kind", sorted([FailureKind.TIMEOUT, *OURS]))
 def test_what_no_response_says_is_not_in_the_tin(kind: FailureKind) -> None:
     with pytest.raises(KeyError):
         refusal("openai", kind, model="m", retry_after_s=1)
