@@ -83,6 +83,8 @@ def sweep() -> None:
             rings.ring_settle(chunk_id)
         for job_id in done:
             log.info("job done", action="job.done", job=job_id)
+        if process.yard.sweeper.becalmed():
+            rings.ring_health_soon(process.yard.redis)
     except _AWAY as error:
         log.warning("a service is away", action="sweep.away", error=type(error).__name__)
 

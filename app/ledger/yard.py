@@ -110,6 +110,18 @@ def waits(engine: Engine, job_id: str) -> Waits | None:
     return Waits(job_id, Tier(row[0]), recipes.parse(row[1]), Task.from_json(row[2]), row[3]) if row[4] else None
 
 
+def anything_waits(engine: Engine) -> bool:
+    """Has a running job a chunk that is parked, or items that never left the yard?"""
+    with engine.begin() as connection:
+        return bool(
+            connection.exec_driver_sql(
+                "SELECT EXISTS (SELECT FROM chunks WHERE state = 'parked') OR EXISTS (SELECT FROM jobs j"
+                " WHERE j.state = 'running' AND EXISTS (SELECT FROM items i WHERE i.job_id = j.id"
+                " AND i.state = 'ready'))"
+            ).scalar_one()
+        )
+
+
 def waiting_cached(engine: Engine) -> list[Waits]:
     """Running jobs with items in the yard that take remembered answers."""
     with engine.begin() as connection:

@@ -53,6 +53,11 @@ class Sweeper:
             log.warning("calls became ambiguous", action="sweep.ambiguous", attempts=swept.ambiguous)
         return swept, sorted({*chunks, *swept.chunks, *self._clear(), *self._remember()}), done
 
+    def becalmed(self) -> bool:
+        """Does something wait, and is there nobody at all who may be seated? Then the monitor's next look is worth more
+        than a wait for it: breakers of a long outage stay open for minutes after it is over."""
+        return yard.anything_waits(self.engine) and not any(seen.usable for seen in self.view.look())
+
     def _clear(self) -> list[int]:
         """Refuse what waits for providers that have left the fleet file; returns the chunks to settle.
 

@@ -35,6 +35,7 @@ def test_items_wait_while_all_are_down_and_are_decided_after(small_yard: SmallYa
     for chunk_id in [row[0] for row in yard.rows("SELECT id FROM chunks")]:
         assert yard.settle(chunk_id).wave == ()
     assert len(yard.sim.calls()) == calls
+    assert yard.yard.sweeper.becalmed()
     waits = ahead(yard, job_id)
     assert {s.deployment for s in waits.waiting} == {"x/m", "y/m", "z/m"}
     assert all("breaker" in s.why for s in waits.waiting)
@@ -50,7 +51,18 @@ def test_items_wait_while_all_are_down_and_are_decided_after(small_yard: SmallYa
         yard.follow(yard.settle(chunk_id).wave)
     yard.work()
     assert [row[1] for row in yard.decisions()] == ["decided"] * 60
+    assert not yard.yard.sweeper.becalmed()
     yard.books_agree()
+
+
+def test_the_monitor_is_rung_only_while_something_waits_for_nobody(small_yard: SmallYard) -> None:
+    yard = small_yard.open(THREE)
+    yard.mark("down", "x/m", "y/m", "z/m")
+    assert not yard.yard.sweeper.becalmed(), "nothing waits"
+    yard.submit(3, **SINGLE)
+    assert yard.yard.sweeper.becalmed()
+    yard.change("UPDATE health SET state = 'degraded' WHERE deployment = 'y/m'")
+    assert not yard.yard.sweeper.becalmed(), "somebody may be seated"
 
 
 def test_retries_of_a_fleet_in_trouble_stay_within_the_budget(small_yard: SmallYard) -> None:
