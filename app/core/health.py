@@ -76,7 +76,7 @@ class Sign(StrEnum):
 
     ANSWERED = "answered"
     BUSY = "busy"
-    """A rate limit or quota: alive, only not for us now."""
+    """A rate limit, a quota, a content filter: alive, only not for us now."""
     FAILED = "failed"
     REFUSED = "refused"
     """Bad key, unpaid bill, model gone: the next call would be told the same."""

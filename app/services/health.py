@@ -121,6 +121,8 @@ class Monitor:
         until = time.monotonic() + _ROOM_PATIENCE_S
         while flying or held:
             held = [d for d in held if self._send_or_hold(fleet, d, inbox, flying, wanted=d.name in idle, until=until)]
+            if not flying and not held:
+                break  # nobody is waited for: the gates, or whoever else looks, let none of them fly
             ends = max((ping.until for ping in flying.values()), default=until) - time.monotonic()
             try:
                 attempt_id, heard = inbox.get(timeout=max(0.0, min(ends, _ROOM_POLL_S) if held else ends))
@@ -236,6 +238,8 @@ class Monitor:
         if result.kind in (FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED):
             self.gates.hold(f"deployment:{name}", result.retry_after_s or 60.0)
             return Finding(name, Sign.BUSY, said)
+        if result.kind is FailureKind.CONTENT_FILTER:
+            return Finding(name, Sign.BUSY, said)  # alive: what its filter makes of our words is not its health
         if ping.cold and result.kind is FailureKind.TIMEOUT:
             return None
         if ping.lane.caller.yield_to(attempt_id, result):

@@ -89,6 +89,7 @@ def test_who_is_out_must_answer_two_pings_whatever_its_traffic_was(small_yard: S
         ({"kind": "deprecated"}, "out", "model_not_found"),
         ({"kind": "rate_limit", "retry_after": 30.0}, "healthy", "rate_limit"),
         ({"kind": "quota"}, "healthy", "quota_exhausted"),
+        ({"kind": "content_filter"}, "healthy", "content_filter"),
     ],
     ids=lambda value: str(value.get("form", value["kind"])) if isinstance(value, dict) else None,
 )
@@ -104,7 +105,8 @@ def test_what_a_failed_ping_means_and_that_it_passes(
     seen = yard.yard.view.look()[0]
     assert seen.usable is (state == "healthy")
     if state == "healthy":
-        assert seen.usage[1].hold_ms > 0, "alive, but not to be called now"
+        limited = said != "content_filter"
+        assert (seen.usage[1].hold_ms > 0) is limited, "alive, but where it is a limit not to be called now"
         return
     yard.weather()
     yard.yard.monitor.check()
