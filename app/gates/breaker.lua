@@ -5,6 +5,7 @@
 --                  until        ms of the clock at which the next call may be the probe
 --                  backoff      ms it stays open the next time a probe fails; missing: the first time
 --                  streak       failures in a row
+--                  bad_since    ms at which the first of them was granted
 --                  ring         the last 20 outcomes, oldest first, one character each: 1 ok, 0 failed
 --                  since        ms at which it last closed; outcomes of calls granted before that are old news
 --                  probe, probe_until   reservation id that holds the probe, and the end of its lease
@@ -22,7 +23,7 @@ local IDLE_MS = 86400000
 local now, key = clock(), KEYS[1] .. ':state'
 local ok, failed, id, granted = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local capacity = tonumber(ARGV[6])
-local names = {'state', 'until', 'backoff', 'streak', 'ring', 'since', 'probe', 'share', 'ramp', 'ramp_ok'}
+local names = {'state', 'until', 'backoff', 'streak', 'ring', 'since', 'bad_since', 'probe', 'share', 'ramp', 'ramp_ok'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do b[names[i]] = value or nil end
 
@@ -57,15 +58,24 @@ end
 local calls = ok + failed
 if calls == 0 or (granted and b.since and granted < tonumber(b.since)) then return 'closed' end
 
+-- News is as old as the call: a success that was granted before the streak began does not end it. Else a slow answer
+-- from the good times would let four more calls through to who has begun to fail.
 -- A batch has no order: one success in it ends the streak, and its failures are spread evenly over the ring.
-local streak = ok > 0 and 0 or (tonumber(b.streak or 0) + failed)
+local streak, bad_since = tonumber(b.streak or 0), tonumber(b.bad_since)
+local stale = streak > 0 and granted and bad_since and granted < bad_since
+if ok > 0 and not stale then
+  streak = 0
+else
+  if streak == 0 then bad_since = granted end
+  streak = streak + failed
+end
 local outcomes = {}
 for i = math.max(1, calls - RING + 1), calls do
   outcomes[#outcomes + 1] = math.floor(i * failed / calls) > math.floor((i - 1) * failed / calls) and '0' or '1'
 end
 local ring = string.sub((b.ring or '') .. table.concat(outcomes), -RING)
 local _, bad = string.gsub(ring, '0', '')
-local fields = {'state', 'closed', 'streak', int(streak), 'ring', ring}
+local fields = {'state', 'closed', 'streak', int(streak), 'ring', ring, 'bad_since', bad_since and int(bad_since) or ''}
 if streak >= STREAK or (#ring >= SEEN and bad * 2 >= #ring) then
   save(fields)
   return open(tonumber(b.backoff or FIRST_MS))

@@ -137,21 +137,23 @@ class Feedback:
         standing.note(self.engine, self.breaker, [finding])
 
     def _true_up(self, flight: Flown) -> None:
+        # First the breaker, then the slots: the last failure it takes must not let another call through.
+        results = [heard.result for _, heard, _ in flight.ended]
+        ok = sum(1 for result in results if isinstance(result, Answer))
+        failed = sum(1 for result in results if isinstance(result, Failure) and _spoilt(result, cold=flight.cold))
+        self.breaker.record(self.deployment.name, ok, failed, capacity=capacity(self.deployment), grant=flight.grant)
         money = flight.grant.money is not None
         usages = [heard.result.usage for _, heard, _ in flight.ended if isinstance(heard.result, Answer | Failure)]
         self.gates.true_up(
             flight.grant,
-            calls=len(flight.ended),
+            # What we stopped waiting for may be at work there for a moment yet: its slot is free when its lease ends.
+            calls=sum(1 for _, heard, _ in flight.ended if not _given_up(heard)),
             reserved_tokens=sum(q.tokens for q, _, _ in flight.ended),
             actual_tokens=sum(usage.total for usage in usages),
             reserved_micro=sum(q.micro for q, _, _ in flight.ended) if money else 0,
             # What nobody knows the cost of is held against the budget as it was reserved.
             actual_micro=sum(q.micro if cost is None else cost for q, _, cost in flight.ended) if money else 0,
         )
-        results = [heard.result for _, heard, _ in flight.ended]
-        ok = sum(1 for result in results if isinstance(result, Answer))
-        failed = sum(1 for result in results if isinstance(result, Failure) and _spoilt(result, cold=flight.cold))
-        self.breaker.record(self.deployment.name, ok, failed, capacity=capacity(self.deployment), grant=flight.grant)
 
     def _observe(self, answered: list[tuple[Question, Heard]]) -> None:
         usages = [heard.result.usage for _, heard in answered if isinstance(heard.result, Answer)]
@@ -181,6 +183,10 @@ def _concerned(scopes: tuple[Scope, ...], rule: str | None = None) -> Scope:
         if getattr(scope.limits, rule or "", None) is not None:
             return scope
     return model if model.limits != Limits() else account
+
+
+def _given_up(heard: Heard) -> bool:
+    return isinstance(heard.result, Failure) and heard.result.kind is FailureKind.TIMEOUT
 
 
 def _spoilt(failure: Failure, *, cold: bool) -> bool:

@@ -281,3 +281,14 @@ def test_a_request_that_is_simply_wrong_fails_the_item(yard: SmallYard, script: 
     ask_one(yard)
     assert len(script.asked) == 1
     assert yard.decisions() == [("i1", "failed", None, "invalid_request")]
+
+
+def test_the_slot_of_a_call_that_was_given_up_is_free_a_moment_later(small_yard: SmallYard) -> None:
+    """The provider may be at work on it still, and would count the next call as one too many."""
+    yard = small_yard.open([vendor("x", concurrency=1, timeout_s=1.0), vendor("y")], gate_margin_s=30.0)
+    yard.weather({"provider": "x", "kind": "hang"})
+    yard.submit(1, **SINGLE)
+    yard.work()
+    assert yard.rows("SELECT deployment, failure_kind FROM attempts ORDER BY id")[0] == ("x/m", "timeout")
+    x, y = (seen.usage[0].in_flight for seen in yard.yard.view.look())
+    assert (x, y) == (1, 0)

@@ -699,6 +699,24 @@ def test_five_in_a_row_open_it_and_half_of_the_last_twenty_too(breaker: Breaker)
     assert breaker.record("d", 30, 30, capacity=64) == "open"
 
 
+def test_a_success_from_before_the_trouble_does_not_end_the_streak(gates: Gates, breaker: Breaker) -> None:
+    scope = open_scope(gates)
+    old = through(gates, scope)
+    wait(gates, 10)
+    bad = through(gates, scope, 5)
+    wait(gates, 10)
+    new = through(gates, scope)
+    assert isinstance(old, Grant)
+    assert isinstance(bad, Grant)
+    assert isinstance(new, Grant)
+    breaker.record("groq/x", 20, 0, capacity=64)  # so that half of the last twenty is not reached
+    assert breaker.record("groq/x", 0, 4, capacity=64, grant=bad) == "closed"
+    assert breaker.record("groq/x", 1, 0, capacity=64, grant=new) == "closed"
+    assert breaker.record("groq/x", 0, 4, capacity=64, grant=bad) == "closed", "a later success ended it"
+    assert breaker.record("groq/x", 1, 0, capacity=64, grant=old) == "closed"
+    assert breaker.record("groq/x", 0, 1, capacity=64, grant=bad) == "open", "an earlier one did not"
+
+
 def test_the_life_of_a_breaker(gates: Gates, breaker: Breaker) -> None:
     scope = open_scope(gates)
     straggler = through(gates, scope)
