@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from app.core.pricing import guess_tokens
-from app.services import intake
+from app.services import intake, replaying
 from app.services.rows import Columns
 from app.services.submitting import Submitter, spec_of
 from tests.integration.small_yard import LABELS, SmallYard, vendor
@@ -31,6 +31,8 @@ def test_a_long_question_goes_to_the_wider_window(small_yard: SmallYard) -> None
         ("context_length", 0, True)
     ]
     yard.books_agree()
+    job_id = yard.value("SELECT id FROM jobs")
+    assert replaying.verify(yard.engine, job_id) == (2, []), "what a question needs is part of its ballot"
 
 
 def test_where_no_window_is_wide_enough_the_middle_is_left_out_and_the_item_says_so(small_yard: SmallYard) -> None:
