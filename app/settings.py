@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     """Share of a daily or longer limit that is used."""
     alert_stalled_s: Seconds = 600
     alert_least_samples: int = Field(default=20, ge=1)
-    """Calls or items within five minutes below which no rate raises an alarm."""
+    """Calls or items within the window below which no rate raises an alarm."""
+    alert_window_s: Seconds = 300
+    """What rates, latency and quality are measured over: the last so many seconds."""
     allow_private_addresses: bool = False
     """Webhooks may go to private and loopback addresses, and over plain http; never to a cloud's metadata service."""
 

@@ -183,4 +183,4 @@ class Yard:
         sinks, amiss = configured(told)
         for said in amiss:
             log.warning(said, action="alert.half_configured")
-        return Alerting(self.engine, self.fleet, self.gates, thresholds, sinks)
+        return Alerting(self.engine, self.fleet, self.gates, thresholds, sinks, told.alert_window_s)

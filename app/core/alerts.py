@@ -28,7 +28,7 @@ class Alert(StrEnum):
 
 FLEET, YARD = "fleet", "yard"
 WINDOW_S = 300.0
-"""Rates, latency and quality are those of the last five minutes."""
+"""Rates, latency and quality are those of the last five minutes, unless told otherwise."""
 _RECOVERS_AT = 0.8
 """Share of a threshold under which an alert recovers."""
 _LEAST_BAD = 3
@@ -173,11 +173,11 @@ class Notice:
 
 
 _GONE = {
-    Alert.P95_LATENCY: "no calls in the last five minutes",
-    Alert.ERROR_RATE: "no calls in the last five minutes",
-    Alert.FALLBACK_RATE: "no items in the last five minutes",
-    Alert.COST: "the job has ended, or decided nothing in the last five minutes",
-    Alert.QUALITY: "the job decided nothing in the last five minutes",
+    Alert.P95_LATENCY: "no calls of late",
+    Alert.ERROR_RATE: "no calls of late",
+    Alert.FALLBACK_RATE: "no items of late",
+    Alert.COST: "the job has ended, or decided nothing of late",
+    Alert.QUALITY: "the job decided nothing of late",
     Alert.PROVIDER_OUT: "answers again, or is no longer in the fleet file",
     Alert.MODEL_OUT: "answers again, or is no longer in the fleet file",
     Alert.KEY_OUT: "the key is taken again",

@@ -37,7 +37,6 @@ _TOLD_OTHERWISE = sorted(kind.value for kind in PUTS_OUT)
 _VALUES = {
     "most": _MOST_CALLS,
     "no_errors": [*_OURS, *_TOLD_OTHERWISE],
-    "window_s": core.WINDOW_S,
     "stalled": core.Alert.STALLED.value,
     "yard": core.YARD,
 }
@@ -182,22 +181,26 @@ def looking(engine: Engine) -> Iterator[Connection | None]:
         yield connection if free else None
 
 
-def calls(connection: Connection) -> tuple[core.Calls, ...]:
-    """By deployment, pings apart."""
-    return tuple(core.Calls(*row) for row in connection.exec_driver_sql(_LATEST + _CALLS, _VALUES))
+def _of(window_s: float) -> dict[str, object]:
+    return {**_VALUES, "window_s": window_s}
 
 
-def fallback(connection: Connection) -> core.Fallback:
-    return core.Fallback(*connection.exec_driver_sql(_LATEST + _FALLBACK, _VALUES).one())
+def calls(connection: Connection, window_s: float = core.WINDOW_S) -> tuple[core.Calls, ...]:
+    """Of the last ``window_s``, by deployment, pings apart."""
+    return tuple(core.Calls(*row) for row in connection.exec_driver_sql(_LATEST + _CALLS, _of(window_s)))
 
 
-def costs(connection: Connection) -> tuple[core.Cost, ...]:
+def fallback(connection: Connection, window_s: float = core.WINDOW_S) -> core.Fallback:
+    return core.Fallback(*connection.exec_driver_sql(_LATEST + _FALLBACK, _of(window_s)).one())
+
+
+def costs(connection: Connection, window_s: float = core.WINDOW_S) -> tuple[core.Cost, ...]:
     """Of running jobs with a budget: what an item decided lately has cost, against what the job may cost."""
-    return tuple(core.Cost(*row) for row in connection.exec_driver_sql(_LATEST + _DECIDED + _COSTS, _VALUES))
+    return tuple(core.Cost(*row) for row in connection.exec_driver_sql(_LATEST + _DECIDED + _COSTS, _of(window_s)))
 
 
-def qualities(connection: Connection) -> tuple[core.Quality, ...]:
-    rows = connection.exec_driver_sql(_LATEST + _DECIDED + _QUALITIES, _VALUES)
+def qualities(connection: Connection, window_s: float = core.WINDOW_S) -> tuple[core.Quality, ...]:
+    rows = connection.exec_driver_sql(_LATEST + _DECIDED + _QUALITIES, _of(window_s))
     return tuple(core.Quality(*row) for row in rows if row[2] is not None)
 
 
@@ -209,13 +212,13 @@ def refused_keys(connection: Connection, providers: Sequence[str]) -> tuple[core
     return tuple(core.RefusedKey(*row) for row in rows)
 
 
-def idle_s(connection: Connection) -> float | None:
+def idle_s(connection: Connection, window_s: float = core.WINDOW_S) -> float | None:
     """For how long nothing was decided while there was work (infinite while that alert fires); None: no work.
 
     Writes down when something last was.
     """
-    work, last = connection.exec_driver_sql(_LATEST + _DECIDED + _LAST, _VALUES).one()
-    values = {**_VALUES, "work": work, "last": last}
+    work, last = connection.exec_driver_sql(_LATEST + _DECIDED + _LAST, _of(window_s)).one()
+    values = {**_of(window_s), "work": work, "last": last}
     connection.exec_driver_sql(_MOVING, values)
     fires, decided_since, idle = connection.exec_driver_sql(_IDLE, values).one()
     if not work:

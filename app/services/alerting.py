@@ -48,6 +48,8 @@ class Alerting:
     gates: Gates
     thresholds: Thresholds
     sinks: Sequence[Sink]
+    window_s: float = core.WINDOW_S
+    """What rates, latency and quality are measured over."""
 
     def look(self) -> list[Notice]:
         """Measure, and write down what changed. Nothing where another process is looking just now."""
@@ -57,15 +59,15 @@ class Alerting:
             if connection is None:
                 return []
             facts = Facts(
-                calls=alerts.calls(connection),
-                fallback=alerts.fallback(connection),
-                costs=alerts.costs(connection),
-                qualities=alerts.qualities(connection),
+                calls=alerts.calls(connection, self.window_s),
+                fallback=alerts.fallback(connection, self.window_s),
+                costs=alerts.costs(connection, self.window_s),
+                qualities=alerts.qualities(connection, self.window_s),
                 health=standings,
                 keys=alerts.refused_keys(connection, [row.name for row in self.fleet.current().providers]),
                 quotas=quotas,
                 blind=blind,
-                idle_s=alerts.idle_s(connection),
+                idle_s=alerts.idle_s(connection, self.window_s),
             )
             found = core.conditions(facts, self.thresholds)
             notices = core.changes(alerts.firing_keys(connection), found, core.unmeasured(facts))

@@ -177,6 +177,7 @@ def test_calls_are_counted_by_deployment_and_only_what_is_the_providers_fault(st
     with alerts.looking(story) as connection:
         assert connection is not None
         assert alerts.calls(connection) == (Calls("groq/small", 0, None, 2, 0), Calls("mistral/large", 1, 250, 1, 0))
+        assert [c.deployment for c in alerts.calls(connection, 600)] == ["groq/mid", "groq/small", "mistral/large"]
 
 
 @pytest.mark.parametrize("kind", ["auth", "billing", "model_not_found"])

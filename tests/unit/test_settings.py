@@ -60,6 +60,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "alert_quota": 0.9,
         "alert_stalled_s": 600,
         "alert_least_samples": 20,
+        "alert_window_s": 300,
         "allow_private_addresses": False,
     }
     assert settings.broker is None
