@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help setup demo test lint fuzz bench chaos outage soak lock clean
+.PHONY: help setup demo test lint fuzz bench chaos outage weather soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -68,6 +68,9 @@ chaos: setup ## kill everything in turn and count
 
 outage: setup ## every provider down for five minutes
 	$(BIN)/python -m bench.outage
+
+weather: setup ## a day of weather over twelve providers, in five minutes
+	$(BIN)/python -m bench.weather
 
 soak: setup ## a long run at a steady load
 	$(BIN)/python -m bench.soak

@@ -46,6 +46,8 @@ class Balance:
     book_micro: int
     ledger_micro: int
     violations: tuple[str, ...]
+    illegible: int = 0
+    """Answers that were billed and arrived in pieces: what they cost stands in the provider's books only."""
 
 
 def decisions(rig: Rig, job: str, items: int) -> list[str]:
@@ -100,8 +102,9 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
     violations += [f"{ref}: {n} calls in the books" for ref, n in seen.items() if n > 1]
     violations += [f"{ref!r} is in the books, not in the ledger" for ref in seen if ref not in attempts]
     booked = {call["request_ref"]: call for call in calls}
-    possibly_paid = tokens = micro = 0
+    possibly_paid = tokens = micro = illegible = 0
     unpriced: set[str] = set()
+    unread: set[str] = set()
     for ref, (_, state, late, _, deployment, prompt, completion, cost) in attempts.items():
         call = booked.get(ref)
         if state == "unsent" and call is not None:
@@ -117,10 +120,14 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
             if state == "answered":
                 violations.append(f"{ref}: answered by {deployment}, which has no such call")
             continue
+        if state == "failed" and not prompt and (call["unreadable"] or call["client_gone"]):
+            illegible += call["status"] == 200
+            unread.add(ref)
+            continue
         theirs = (call["prompt_tokens"], call["completion_tokens"], call["money_micro"])
         if (prompt, completion, theirs[2] if cost is None else cost) != theirs:
             violations.append(f"{ref} ({state}): ledger {(prompt, completion, cost)}, books {theirs}")
-    settled = [c for c in calls if not _open(attempts.get(c["request_ref"]))]
+    settled = [c for c in calls if c["request_ref"] not in unread and not _open(attempts.get(c["request_ref"]))]
     return Balance(
         attempts=len(attempts),
         calls=len(calls),
@@ -132,6 +139,7 @@ def balance(rig: Rig, calls: Sequence[dict[str, Any]]) -> Balance:
         book_micro=sum(c["money_micro"] for c in settled if c["request_ref"] not in unpriced),
         ledger_micro=micro,
         violations=tuple(violations),
+        illegible=illegible,
     )
 
 

@@ -112,8 +112,8 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
         for model, family in [(row["model"], row["family"]), *row.get("more_models", ())]:
             lines += [
                 "[[provider.model]]", f'id = "{model}"', 'tier = "cheap"', f'family = "{family}"',
-                "context_window = 32000", "max_output = 4000", "input_price = 1", "output_price = 2",
-                f"quality = {row['quality']}", "",
+                f"context_window = {row.get('context_window', 32000)}", "max_output = 4000",
+                "input_price = 1", "output_price = 2", f"quality = {row['quality']}", "",
             ]  # fmt: skip
     return "\n".join(lines)
 
@@ -324,6 +324,9 @@ class Rig:
     def logs(self) -> str:
         parts = [f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in self._log_files()]
         return "\n".join(parts)
+
+    def whole_logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in self._log_files())
 
     def _log_files(self) -> Iterator[Path]:
         if (self.home / "logs").is_dir():
