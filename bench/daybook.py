@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.matrix import GROWS_LOAD
 from app.core.values import FailureKind
 from bench import sky
 from bench.harness import LABELS, Rig
@@ -357,19 +358,19 @@ def _fallback(book: Book) -> Iterator[str]:
 def _fullest_minute(book: Book) -> tuple[int, int, int]:
     """Retries and what they may be in the minute where they come nearest to it (or beyond), and retries in all.
 
-    A retry: a call that would not be made if all calls for the item before it had succeeded, as far as whoever made it
-    could know: those of its own seat, and those that had failed when the seat was asked. All others are first calls,
-    pings too.
+    A retry: a call after one for the same item that failed by trouble that may come over a whole fleet, as far as
+    whoever made it could know: at its own seat, or at another in the minute before the seat was asked. All others are
+    first calls, pings too.
     """
     failed: dict[tuple[int, int], list[Any]] = defaultdict(list)
     for a in book.attempts.values():
-        if a.item_id is not None and a.state in ("failed", "ambiguous"):
+        if a.item_id is not None and a.failure_kind in GROWS_LOAD:
             failed[a.chunk_id, a.item_id].append(a)
     first: list[float] = []
     retries: list[float] = []
     for a in book.attempts.values():
         again = any(
-            (b.seat == a.seat and b.number < a.number) or (b.closed or 0.0) < a.asked
+            (b.seat == a.seat and b.number < a.number) or a.asked - _MINUTE_S < (b.closed or 0.0) < a.asked
             for b in failed.get((a.chunk_id, a.item_id), ())
         )
         (retries if again else first).append(a.started)

@@ -176,5 +176,8 @@ VENDOR_WIDE = frozenset(kind for kind, rule in MATRIX.items() if rule.next is Ne
 KEYED = frozenset(kind for kind, rule in MATRIX.items() if Here.REKEY in rule.once)
 """Trouble that another key of the provider may not have."""
 PASSES = frozenset(kind for kind, rule in MATRIX.items() if rule.passes)
+GROWS_LOAD = (PASSES - {FailureKind.BREAKER_OPEN}) | {FailureKind.MALFORMED, FailureKind.AMBIGUOUS}
+"""Trouble that comes over a whole fleet at once: a call after it draws on the retry budget. A filter, a bad key or a
+question that is too long are one vendor's or one item's, and asking another is no storm."""
 PUTS_OUT = frozenset(kind for kind, rule in MATRIX.items() if rule.mark is Mark.OUT)
 """A deployment that fails like this is out until a ping succeeds."""

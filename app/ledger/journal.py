@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from app.core.matrix import GROWS_LOAD
 from app.core.plan import Plan
 from app.core.task import Task
 from app.core.trimming import Turns
@@ -22,8 +23,8 @@ from app.ledger.states import AttemptState
 @dataclass(frozen=True, slots=True)
 class TakenItem:
     """``written``: attempts already on the books for this seat (an ask may change hands); ``used``: those of them
-    that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk, ``lately``: within
-    the last minute; ``turns``: of a chat; ``voices``: for a synthesis."""
+    that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk, ``lately``: in
+    the last minute, by trouble that grows load; ``turns``: of a chat; ``voices``: for a synthesis."""
 
     id: int
     text: str
@@ -95,6 +96,8 @@ class Casting:
     needs: int | None = None
 
 
+_TROUBLE = sorted(kind.value for kind in GROWS_LOAD)
+
 _TAKE = """
 WITH taken AS (
     UPDATE asks SET state = 'running', worker = %s, takes = takes + 1,
@@ -113,7 +116,7 @@ FROM items i, LATERAL (
     SELECT count(*) FILTER (WHERE seat = %(seat)s) AS written,
            count(*) FILTER (WHERE seat = %(seat)s AND state <> 'unsent') AS used,
            count(*) FILTER (WHERE state IN ('failed', 'ambiguous')) AS failed,
-           count(*) FILTER (WHERE state IN ('failed', 'ambiguous')
+           count(*) FILTER (WHERE failure_kind = ANY(%(trouble)s)
                             AND closed_at > clock_timestamp() - interval '1 minute') AS lately
     FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s
 ) AS a
@@ -182,7 +185,9 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, tier, *rest = row
         task, max_cost, left_s = rest
         the_plan = Plan.from_json(plan)
-        found = connection.exec_driver_sql(_TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids}).all()
+        found = connection.exec_driver_sql(
+            _TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids, "trouble": _TROUBLE}
+        ).all()
         voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
     items = tuple(
         TakenItem(i, text, written, used, failed, lately, _turns(turns), voices.get(i, ()))

@@ -29,7 +29,7 @@ from app.gates.spill import Spill
 from app.ledger import journal
 from app.ledger.journal import Casting, Opening, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import api_keys, missing
+from app.registry.secrets import missing
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
 from app.services.dispatching import wanted
@@ -156,7 +156,7 @@ class Errand:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
     def _find_lanes(self) -> None:
-        self._keys = api_keys(self._row)
+        self._keys = self._means.keyring.usable(self._row)
         lanes = self._means.keyring.lanes(self._fleet, self._deployment)
         means = self._means
         self._admission = Admission(
@@ -176,7 +176,7 @@ class Errand:
                 return Refused(FailureKind.MODEL_NOT_FOUND, _GONE)
             if without := missing([self._row]):
                 return Refused(FailureKind.AUTH, f"no key: {without[self._row.name]}")
-        elif api_keys(self._row) in (self._keys, ()):  # a key file that is empty just now is being written
+        elif self._means.keyring.usable(self._row) in (self._keys, []):  # an empty key file is just being written
             return None
         self._find_lanes()
         return None
@@ -351,6 +351,7 @@ class Errand:
     def _failed(self, flight: Flight, attempt_id: int, failure: Failure) -> None:
         """One step of the decision matrix."""
         question, lane = flight.question, flight.lane
+        question.troubled += failure.kind in matrix.GROWS_LOAD
         able = {Here.RESTATE} - question.done
         trimmed = None
         if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done:
@@ -390,6 +391,8 @@ class Errand:
             other = self._means.keyring.refused(self._row, lane.key, failure)
             if other:
                 self._find_lanes()
+                if lane.ref not in [key.ref for key in self._keys]:
+                    self._feedback.shun(lane.scopes)
         except DBAPIError:
             return False
         return other

@@ -31,6 +31,7 @@ from app.wire import Heard
 
 log = structlog.get_logger(__name__)
 
+_KEY_HOLD_S = 3.0
 _LIMITED = frozenset({FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED})
 _SERVER_SIDE = frozenset({FailureKind.SERVER_ERROR, FailureKind.OVERLOADED, FailureKind.MALFORMED})
 
@@ -114,6 +115,12 @@ class Feedback:
                 self._quietly(self.gates.hold, _concerned(scopes).name, step.mark_s)
             case Mark.OUT:
                 self._quietly(self._put_out, failure)
+
+    def shun(self, scopes: tuple[Scope, ...]) -> None:
+        """The key of these scopes was refused. What other threads and processes would still send with it is held,
+        until they have seen that it is out; only where the scopes are that key's own."""
+        if scopes[0].key_ref is not None:
+            self._quietly(self.gates.hold, scopes[0].name, _KEY_HOLD_S)
 
     def _learn(self, flight: Flown) -> None:
         """What the responses said of limits: the latest answer's headers, and every refusal. Drills teach nothing."""

@@ -52,7 +52,7 @@ class Keyring:
         Raises ``DBAPIError``.
         """
         row = fleet.provider(deployment.provider)
-        usable: list[KeyRef | None] = [*self._usable(row)] or [*api_keys(row)] or [None]
+        usable: list[KeyRef | None] = [*self.usable(row)] or [*api_keys(row)] or [None]
         if row.limits_per != "key":
             usable = usable[:1]
         return [
@@ -71,7 +71,7 @@ class Keyring:
         now = next((key.key for key in api_keys(row) if key.ref == used.ref), None)
         if now is not None and now != used.key:
             return True
-        if not any(key.ref != used.ref for key in self._usable(row)):
+        if not any(key.ref != used.ref for key in self.usable(row)):
             return False
         if keys.put_out(self._engine, row.name, used.ref, f"{failure.kind.value}: {failure.message}"):
             log.error("key out", action="key.out", provider=row.name, key_ref=used.ref, kind=failure.kind.value)
@@ -83,7 +83,8 @@ class Keyring:
         with self._lock:
             self._looked_at = float("-inf")
 
-    def _usable(self, row: ProviderRow) -> list[KeyRef]:
+    def usable(self, row: ProviderRow) -> list[KeyRef]:
+        """The keys that are there and not out, in the order of the fleet file. Raises ``DBAPIError``."""
         there = api_keys(row)
         if len(there) < 2:
             return list(there)

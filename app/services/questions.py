@@ -26,6 +26,7 @@ class Question:
 
     ``tokens`` and ``micro`` are reserved before the call: input and output together, and what they would cost. That is
     0 at an unknown price, at which no job with a budget is asked.
+    ``troubled``: calls of those used that failed by trouble that grows load.
     ``done``: the steps taken for it that are taken once; ``size``: tokens that the item itself may take at most.
     """
 
@@ -39,6 +40,7 @@ class Question:
     not_before: float = 0.0
     done: frozenset[Here] = frozenset()
     size: int | None = None
+    troubled: int = 0
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -46,12 +48,12 @@ class Question:
 
     @property
     def is_retry(self) -> bool:
-        """Would this call not be made had all calls of the last minute for the item succeeded?
+        """Does it follow a call of the last minute that failed by trouble that grows load?
 
         What failed longer ago is out of the retry budget's window: an item that has waited so long adds no load to
         that of its first call, which nobody feels any more.
         """
-        return self.used + self.item.lately > 0
+        return self.troubled + self.item.lately > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Wording:
 
     def _anew(self, before: Question, done: frozenset[Here]) -> Question:
         question = self._question(before.item, before.number + 1, before.used, done, before.size)
-        question.not_before = before.not_before
+        question.not_before, question.troubled = before.not_before, before.troubled
         return question
 
     def _question(

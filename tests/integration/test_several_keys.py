@@ -80,6 +80,7 @@ def test_a_revoked_key_stands_aside_and_comes_back(small_yard: SmallYard, keyed:
     assert yard.rows("SELECT state FROM health") == [("healthy",)]
 
     refused = calls["KEY_ONE", 401]
+    assert yard.yard.redis.delete("gate:{provider:x#KEY_ONE}:hold") == 1, "held for those who have not seen it yet"
     yard.yard.monitor.check(everyone=True)
     assert by_key(yard)["KEY_ONE", 401] == refused + 1
     assert yard.rows("SELECT state FROM key_health") == [("out",)]

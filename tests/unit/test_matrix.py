@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.matrix import (
     BENCH_S,
+    GROWS_LOAD,
     JITTER,
     MATRIX,
     PASSES,
@@ -103,6 +104,7 @@ def test_what_concerns_the_whole_vendor_and_what_puts_out() -> None:
     assert {kind.value for kind in VENDOR_WIDE} == {"auth", "billing", "content_filter"}
     passing = {"rate_limit", "quota_exhausted", "timeout", "server_error", "overloaded", "breaker_open"}
     assert {kind.value for kind in PASSES} == passing
+    assert {kind.value for kind in GROWS_LOAD} == passing - {"breaker_open"} | {"malformed", "ambiguous"}
     assert {kind.value for kind in PUTS_OUT} == {"auth", "billing", "model_not_found"}
 
 
