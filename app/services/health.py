@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,7 +18,7 @@ from app.core.values import Answer, Deployment, Failure, FailureKind
 from app.gates.breaker import Breaker
 from app.gates.limits import Denied, Gates, Grant
 from app.gates.pulse import Pulses
-from app.ledger import health, journal, keys
+from app.ledger import health, journal, keys, upkeep
 from app.ledger.health import Finding, Health, Lately, Noted
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import api_keys, missing
@@ -76,37 +76,53 @@ class Monitor:
         other: reserved at the gates, written in the ledger, one of a deployment at a time whoever looks, and but for
         the confirming ones never more than 2 % of a day's quota. One that the gates hold up is not made, and the
         deployment keeps the state it had; for one that nobody may call before it the gates are tried for ten seconds.
+
+        Where nobody at all may be seated, those that only an open breaker shuts are pinged, too, and an answer opens
+        them: after a long outage their breakers would stay open for minutes.
         """
         fleet = self.fleet.current()
         deployments = {d.name: d for d in fleet.deployments}
         known = health.current(self.engine)
         lately = health.lately(self.engine, deployments, self.every_s, unseen=True)
         pings = health.pings_today(self.engine)
+        becalmed = self._becalmed(deployments, known)
         live: list[Finding] = []
         silent: list[Deployment] = []
         for name, deployment in deployments.items():
-            if not everyone and (found := _passive(name, known.get(name), lately.get(name))):
+            found = None if everyone else _passive(name, known.get(name), lately.get(name))
+            if found is not None and (name not in becalmed or found.evidence is not None):
                 live.append(found)
             elif _may_ping(deployment, pings.get(name, 0)):
                 silent.append(deployment)
         noted = self._note(live)
-        busy = {name for name in lately if lately[name].live and name in known and known[name].state.usable}
+        busy = {name for name in lately if lately[name].live and name in known and known[name].state.usable} - becalmed
         idle = {d.name for d in silent if d.name not in known or not known[d.name].state.usable}
-        for found_out in self._ping_all(fleet, silent, busy, idle):
+        for found_out in self._ping_all(fleet, silent, busy, idle, becalmed):
             noted += found_out  # written one by one: a provider that hangs holds up nobody else's seat
         self._ping_keys(fleet)
         return noted
+
+    def _becalmed(self, names: Iterable[str], known: Mapping[str, Health]) -> set[str]:
+        """Those that only an open breaker shuts, where nobody may be seated; else none."""
+        breakers = self.breaker.states(list(names))
+        well = {name for name in breakers if name in known and known[name].state.usable}
+        return well if all(breakers[name].state == "open" for name in well) else set()
 
     def _note(self, findings: Sequence[Finding]) -> list[Noted]:
         return standing.note(self.engine, self.breaker, findings)
 
     def _ping_all(
-        self, fleet: Fleet, deployments: Sequence[Deployment], busy: Collection[str], idle: Collection[str]
+        self,
+        fleet: Fleet,
+        deployments: Sequence[Deployment],
+        busy: Collection[str],
+        idle: Collection[str],
+        becalmed: Collection[str],
     ) -> Iterator[list[Noted]]:
         """``busy``: those with live traffic that is judged by itself; a ping that is answered adds nothing to it.
 
         ``idle``: those that get no call before a ping. Where others use up what their provider allows, the gates are
-        tried for them until something comes free.
+        tried for them until something comes free. ``becalmed``: their breakers are opened by an answer.
         """
         self.warmer.warm_fleet(fleet)
         inbox: SimpleQueue[Any] = SimpleQueue()
@@ -138,6 +154,9 @@ class Monitor:
             if finding is not None and finding.deployment in busy and finding.evidence in (Sign.ANSWERED, Sign.BUSY):
                 finding = replace(finding, evidence=None)
             noted = self._note([finding]) if finding is not None else []
+            if finding is not None and finding.evidence is Sign.ANSWERED and finding.deployment in becalmed:
+                self.breaker.recover(finding.deployment)
+                upkeep.wake_parked(self.engine)
             if ping.number < _MOST_PINGS and (rekeyed or _wants_another(ping, heard, noted)):
                 lane = self.keyring.lanes(fleet, ping.deployment)[0]
                 again = self._send(ping.deployment, lane, inbox, number=ping.number + 1)

@@ -55,6 +55,28 @@ def test_items_wait_while_all_are_down_and_are_decided_after(small_yard: SmallYa
     yard.books_agree()
 
 
+def test_a_look_ends_the_calm_as_soon_as_somebody_answers(small_yard: SmallYard) -> None:
+    yard = small_yard.open(THREE)
+    all_down(yard)
+    yard.submit(60, **SINGLE)
+    yard.work()
+    calls = len(yard.sim.calls())
+    yard.yard.monitor.check()
+    assert len(yard.sim.calls()) == calls, "what is new of live traffic is judged by itself"
+    yard.yard.monitor.check()
+    assert yard.yard.sweeper.becalmed()
+    assert calls < len(yard.sim.calls()) <= calls + 3 * 3, "pings, though there was live traffic a moment ago"
+    yard.weather({"provider": "x", "kind": "error", "status": 503})
+    yard.yard.monitor.check()
+    states = yard.yard.breaker.states(["x/m", "y/m", "z/m"])
+    assert [(view.state, view.share < 1) for view in states.values()] == [
+        ("open", True),
+        ("closed", True),
+        ("closed", True),
+    ]
+    assert not yard.yard.sweeper.becalmed()
+
+
 def test_the_monitor_is_rung_only_while_something_waits_for_nobody(small_yard: SmallYard) -> None:
     yard = small_yard.open(THREE)
     yard.mark("down", "x/m", "y/m", "z/m")
