@@ -56,13 +56,15 @@ def test_a_provider_is_added_and_one_removed_during_a_job() -> None:
 
 
 def test_limits_are_raised_and_lowered_and_a_model_added_during_a_job() -> None:
-    rows = items(700)
+    rows = items(1000)  # some must be left in the yard when the new model has had its ping, on a slow machine too
     raised, lowered = provider("raised", concurrency=2), provider("lowered", concurrency=4, rpm=600)
     # What the providers themselves allow stays the same: it is the yard that is watched.
     weather = "".join(
         f'[[event]]\nprovider = "{name}"\nkind = "limits"\n{limit}\n'
         for name, limit in (("raised", "concurrency = 6"), ("lowered", "rpm = 600"))
     )
+    # The new model is the quicker one, and so the one that is free first.
+    weather += '[[event]]\nprovider = "raised"\nmodel = "model-raised"\nkind = "latency"\nmean_ms = 400\njitter = 0.1\n'
     with Rig([raised, lowered], gold=rows, weather=weather, workers=2, latency_ms=200.0, env=_ENV) as rig:
         job = rig.submit(rows)
         rig.until(lambda: _calls(rig, "raised") > 20 and _calls(rig, "lowered") > 20, 30, "both are called")
@@ -83,7 +85,7 @@ def test_limits_are_raised_and_lowered_and_a_model_added_during_a_job() -> None:
 
         # What waits on its track for a minute to be over hears of it, too.
         rig.write_fleet([rig.providers[0], lowered])
-        rig.wait(job, 60)
+        rig.wait(job, 120)
         assert _peak(rig, "raised") <= 6
         assert all(rig.alive(name) for name in rig.children)
         assert audit.decisions(rig, job, len(rows)) == []
