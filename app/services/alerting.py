@@ -21,7 +21,7 @@ from app.gates.limits import Gates
 from app.ledger import alerts, health
 from app.ledger.alerts import Waiting
 from app.registry.fleet import FleetFile
-from app.services.warming import key_scopes
+from app.services.scopes import key_scopes
 from app.sinks.letter import Letter, Sink, Trouble
 
 log = structlog.get_logger(__name__)

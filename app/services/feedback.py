@@ -26,7 +26,7 @@ from app.registry.rows import ProviderRow
 from app.services import standing
 from app.services.learning import Learner
 from app.services.questions import Question
-from app.services.warming import capacity
+from app.services.scopes import capacity
 from app.wire import Heard
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from app.gates.pulse import Pulse, Pulses
 from app.ledger.health import Health, current
 from app.ledger.keys import out
 from app.registry.fleet import Fleet, FleetFile
-from app.services.warming import UNNAMED_CONCURRENCY, capacity, key_scopes
+from app.services.scopes import UNNAMED_CONCURRENCY, capacity, key_scopes
 
 _UNKNOWN_LATENCY_MS = 1_000.0
 _UNKNOWN_TOKENS = 200.0

@@ -25,7 +25,8 @@ from app.registry.secrets import api_keys, missing
 from app.services import standing
 from app.services.calls import Caller, marked_cold
 from app.services.keyring import Keyring, Lane
-from app.services.warming import Warmer, capacity, scopes_of
+from app.services.scopes import capacity, scopes_of
+from app.services.warming import Warmer
 from app.wire import Heard, Unsent, Wire
 
 log = structlog.get_logger(__name__)

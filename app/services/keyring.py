@@ -16,7 +16,7 @@ from app.registry.fleet import Fleet
 from app.registry.rows import ProviderRow
 from app.registry.secrets import KeyRef, api_keys
 from app.services.calls import Caller
-from app.services.warming import scopes_of
+from app.services.scopes import scopes_of
 
 log = structlog.get_logger(__name__)
 

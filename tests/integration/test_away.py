@@ -19,7 +19,7 @@ from app.embedded import Embedded
 from app.embedded.binaries import redis_server
 from app.gates.limits import Denied, Gates, Grant, Money, Scope
 from app.ledger.migrate import upgrade
-from app.services.warming import scopes_of
+from app.services.scopes import scopes_of
 from bench.harness import free_port
 from tests.integration.small_yard import SmallYard, until, vendor
 

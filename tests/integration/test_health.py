@@ -6,7 +6,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from app.gates.limits import Grant, Known
-from app.services.warming import scopes_of
+from app.services.scopes import scopes_of
 from tests.integration.small_yard import SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}

@@ -9,7 +9,7 @@ import pytest
 from app.core.errors import FleetError
 from app.registry import secrets
 from app.registry.fleet import Fleet, parse
-from app.services.warming import key_scopes, scopes_of
+from app.services.scopes import key_scopes, scopes_of
 
 _FLEET = """
 [[provider]]
