@@ -19,26 +19,16 @@ SLOW_S = 5.0
 """What ``slow`` adds to a call where nothing else is asked for."""
 
 
-class Effect(StrEnum):
-    """What befalls one call. All but the last two are failure kinds."""
-
-    RATE_LIMIT = "rate_limit"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    TIMEOUT = "timeout"
-    SERVER_ERROR = "server_error"
-    OVERLOADED = "overloaded"
-    MALFORMED = "malformed"
-    CONTEXT_LENGTH = "context_length"
-    CONTENT_FILTER = "content_filter"
-    AUTH = "auth"
-    BILLING = "billing"
-    MODEL_NOT_FOUND = "model_not_found"
-    INVALID_REQUEST = "invalid_request"
+class Trouble(StrEnum):
+    """What befalls a call besides the failures of providers."""
 
     RESET = "reset"
     """The connection breaks: heard as ``server_error``."""
     SLOW = "slow"
     """The provider is really called; its answer comes later."""
+
+
+Effect = FailureKind | Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +42,7 @@ class Drill:
 
 
 def _single(kind: FailureKind, says: str) -> Drill:
-    return Drill(kind.value, (Effect(kind.value),), says)
+    return Drill(kind.value, (kind,), says)
 
 
 _K = FailureKind
@@ -69,9 +59,9 @@ _ALL = (
     _single(_K.BILLING, "402: the account has not been paid for"),
     _single(_K.MODEL_NOT_FOUND, "404: there is no such model"),
     _single(_K.INVALID_REQUEST, "400: a request the provider does not take"),
-    Drill("outage", (Effect.RESET,), "every connection breaks"),
-    Drill("slow", (Effect.SLOW,), "answers come late (--delay: by so many seconds)"),
-    Drill("brownout", (Effect.OVERLOADED, Effect.SERVER_ERROR, Effect.SLOW), "half of the calls fail or crawl", 0.5),
+    Drill("outage", (Trouble.RESET,), "every connection breaks"),
+    Drill("slow", (Trouble.SLOW,), "answers come late (--delay: by so many seconds)"),
+    Drill("brownout", (_K.OVERLOADED, _K.SERVER_ERROR, Trouble.SLOW), "half of the calls fail or crawl", 0.5),
 )
 DRILLS = {drill.name: drill for drill in _ALL}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from app.core.drills import SLOW_S, Effect, Fault, Instead, Late, Reset, Silence, Standing
+from app.core.drills import SLOW_S, Effect, Fault, Instead, Late, Reset, Silence, Standing, Trouble
 from app.core.values import FailureKind
 from app.dialects import canned
 from app.gates.faults import Faults
@@ -69,15 +69,15 @@ class Weather:
 
 def _fault(effect: Effect, standing: Standing, call: Outgoing, left_s: float) -> Fault:
     match effect:
-        case Effect.TIMEOUT:
+        case FailureKind.TIMEOUT:
             return Silence(standing.delay_s)
-        case Effect.RESET:
+        case Trouble.RESET:
             return Reset()
-        case Effect.SLOW:
+        case Trouble.SLOW:
             return Late(SLOW_S if standing.delay_s is None else standing.delay_s)
-        case _:
+        case FailureKind():
             # A drilled quota is back when the drill is over: nothing is to be benched by it for longer.
-            wait_s = math.ceil(left_s) if effect is Effect.QUOTA_EXHAUSTED else _RATE_LIMIT_S
+            wait_s = math.ceil(left_s) if effect is FailureKind.QUOTA_EXHAUSTED else _RATE_LIMIT_S
             model = call.deployment.partition("/")[2]
-            said = canned.refusal(call.protocol, FailureKind(effect.value), model=model, retry_after_s=wait_s)
+            said = canned.refusal(call.protocol, effect, model=model, retry_after_s=wait_s)
             return Instead(said.status, said.headers, said.body)
