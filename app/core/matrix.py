@@ -77,15 +77,17 @@ class Rule:
     once: tuple[Here, ...] = ()
     passes: bool = False
     """Trouble that passes: once nobody else is left, the same deployment may be asked again for the item, later."""
+    spoilt: bool = False
+    """The server's side has spoilt the call: it counts towards the breaker and against the deployment's health."""
 
 
 MATRIX: dict[FailureKind, Rule] = {
     FailureKind.RATE_LIMIT: Rule(Mark.HOLD, Next.ANYONE, Here.WAIT, passes=True),
     FailureKind.QUOTA_EXHAUSTED: Rule(Mark.BENCH, Next.ANYONE, passes=True),
-    FailureKind.TIMEOUT: Rule(Mark.NONE, Next.FASTER, passes=True),
-    FailureKind.SERVER_ERROR: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True),
-    FailureKind.OVERLOADED: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True),
-    FailureKind.MALFORMED: Rule(Mark.NONE, Next.ANYONE, once=(Here.RESTATE,)),
+    FailureKind.TIMEOUT: Rule(Mark.NONE, Next.FASTER, passes=True, spoilt=True),
+    FailureKind.SERVER_ERROR: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True, spoilt=True),
+    FailureKind.OVERLOADED: Rule(Mark.NONE, Next.ANYONE, Here.AGAIN, passes=True, spoilt=True),
+    FailureKind.MALFORMED: Rule(Mark.NONE, Next.ANYONE, once=(Here.RESTATE,), spoilt=True),
     FailureKind.CONTEXT_LENGTH: Rule(Mark.NONE, Next.WIDER, once=(Here.TRIM,)),
     FailureKind.CONTENT_FILTER: Rule(Mark.NONE, Next.OTHER_VENDOR),
     FailureKind.AUTH: Rule(Mark.OUT, Next.OTHER_VENDOR, once=(Here.REKEY,)),
@@ -176,6 +178,7 @@ VENDOR_WIDE = frozenset(kind for kind, rule in MATRIX.items() if rule.next is Ne
 KEYED = frozenset(kind for kind, rule in MATRIX.items() if Here.REKEY in rule.once)
 """Trouble that another key of the provider may not have."""
 PASSES = frozenset(kind for kind, rule in MATRIX.items() if rule.passes)
+SPOILT = frozenset(kind for kind, rule in MATRIX.items() if rule.spoilt)
 GROWS_LOAD = (PASSES - {FailureKind.BREAKER_OPEN}) | {FailureKind.MALFORMED, FailureKind.AMBIGUOUS}
 """Trouble that comes over a whole fleet at once: a call after it draws on the retry budget. A filter, a bad key or a
 question that is too long are one vendor's or one item's, and asking another is no storm."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from app.core.health import FIRST_TOKEN_WORTH, Evidence, Known, Spell, State, Traffic, judge, points_to
+from app.core.matrix import SPOILT
 from app.core.values import Deployment
 from app.ledger.journal import written
 
@@ -158,9 +159,9 @@ def history(engine: Engine, within_s: float = _DAY_S) -> tuple[dt.datetime, dict
 
 # What a server spoils; a refusal of ours or of our request says nothing of health. A timeout of a cold start does not
 # either: it is a model being loaded.
-_SPOILT = """
-(failure_kind IN ('server_error', 'overloaded', 'malformed')
- OR (failure_kind = 'timeout' AND NOT coalesce('cold_start' = ANY(flags), false)))
+_SPOILT = f"""
+(failure_kind IN ({", ".join(f"'{kind}'" for kind in sorted(SPOILT))})
+ AND NOT (failure_kind = 'timeout' AND coalesce('cold_start' = ANY(flags), false)))
 """
 _WARM = "NOT coalesce('cold_start' = ANY(flags), false)"
 

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from app.core.drills import DRILL
 from app.core.errors import ServiceMissing
 from app.core.health import Sign
-from app.core.matrix import Mark, Step
+from app.core.matrix import SPOILT, Mark, Step
 from app.core.values import Answer, Deployment, Failure, FailureKind, Finish, Limits
 from app.dialects.allowance import observed
 from app.gates.breaker import Breaker
-from app.gates.day import day_of
+from app.gates.day import day_of, month_of
 from app.gates.limits import Gates, Grant, Scope
 from app.gates.pulse import Pulses
 from app.ledger.health import Finding
@@ -31,9 +31,9 @@ from app.wire import Heard
 
 log = structlog.get_logger(__name__)
 
+_PERIODS = {"rpd": day_of, "tpd": day_of, "rpmo": month_of, "tpmo": month_of}
 _KEY_HOLD_S = 3.0
 _LIMITED = frozenset({FailureKind.RATE_LIMIT, FailureKind.QUOTA_EXHAUSTED})
-_SERVER_SIDE = frozenset({FailureKind.SERVER_ERROR, FailureKind.OVERLOADED, FailureKind.MALFORMED})
 
 
 @dataclass(slots=True)
@@ -99,14 +99,14 @@ class Feedback:
 
     def until_reset_s(self, failure: Failure) -> float | None:
         """Until the quota that is used up starts anew, where the refusal says which one it is."""
-        rule = failure.limit.rule if failure.limit is not None else ""
-        if failure.kind is not FailureKind.QUOTA_EXHAUSTED or rule not in ("rpd", "tpd"):
+        period = _PERIODS.get(failure.limit.rule) if failure.limit is not None else None
+        if failure.kind is not FailureKind.QUOTA_EXHAUSTED or period is None:
             return None
         try:
             now_ms = self.gates.now_ms()
         except ServiceMissing:
             return None
-        return (day_of(self.row.quota_reset, now_ms).end_ms - now_ms) / 1000
+        return (period(self.row.quota_reset, now_ms).end_ms - now_ms) / 1000
 
     def heed(self, failure: Failure, step: Step, scopes: tuple[Scope, ...]) -> None:
         """What a failure says about the calls to come: all processes keep to it. ``scopes``: in which it counted."""
@@ -200,4 +200,4 @@ def _spoilt(failure: Failure, *, cold: bool) -> bool:
     """Did the server's side spoil this call? Not by loading a model once, nor where our own token limit cut it off."""
     if failure.kind is FailureKind.TIMEOUT:
         return not cold
-    return failure.kind in _SERVER_SIDE and failure.finish is not Finish.LENGTH
+    return failure.kind in SPOILT and failure.finish is not Finish.LENGTH

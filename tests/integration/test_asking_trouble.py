@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from werkzeug import Request, Response
 
 from app.core import matrix
 from app.core.values import FailureKind
+from app.gates.day import Period, day_of, month_of
 from tests.integration.small_yard import SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}
@@ -292,3 +293,18 @@ def test_the_slot_of_a_call_that_was_given_up_is_free_a_moment_later(small_yard:
     assert yard.rows("SELECT deployment, failure_kind FROM attempts ORDER BY id")[0] == ("x/m", "timeout")
     x, y = (seen.usage[0].in_flight for seen in yard.yard.view.look())
     assert (x, y) == (1, 0)
+
+
+@pytest.mark.parametrize(("said", "period"), [("tokens per day (TPD)", day_of), ("requests per month", month_of)])
+def test_a_quota_is_benched_until_its_own_period_is_over(
+    yard: SmallYard, script: Script, said: str, period: Callable[[str, int], Period]
+) -> None:
+    message = f"Quota exceeded: limit 500, used 500 {said}. Upgrade your plan."
+    script.then(429, {"error": {"message": message, "code": "quota_exceeded"}})
+    ask_one(yard)
+    assert [row[2] for row in yard.attempts()] == ["quota_exhausted"]
+    now_ms = yard.yard.gates.now_ms()
+    left_s = (period("UTC", now_ms).end_ms - now_ms) / 1000
+    held_s = yard.yard.view.look()[0].usage[0].hold_ms / 1000
+    # A hold lasts a day at most; a month's is found used up again then, by one refusal.
+    assert held_s == pytest.approx(min(left_s, 86_400), abs=5)

@@ -13,6 +13,7 @@ from app.core.matrix import (
     MATRIX,
     PASSES,
     PUTS_OUT,
+    SPOILT,
     VENDOR_WIDE,
     WAIT_AT_MOST_S,
     Here,
@@ -104,6 +105,7 @@ def test_what_concerns_the_whole_vendor_and_what_puts_out() -> None:
     assert {kind.value for kind in VENDOR_WIDE} == {"auth", "billing", "content_filter"}
     passing = {"rate_limit", "quota_exhausted", "timeout", "server_error", "overloaded", "breaker_open"}
     assert {kind.value for kind in PASSES} == passing
+    assert {kind.value for kind in SPOILT} == {"timeout", "server_error", "overloaded", "malformed"}
     assert {kind.value for kind in GROWS_LOAD} == passing - {"breaker_open"} | {"malformed", "ambiguous"}
     assert {kind.value for kind in PUTS_OUT} == {"auth", "billing", "model_not_found"}
 
