@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.output import put_json, say
+from app.cli.output import put_json
+from app.cli.source import opened
 from app.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -35,26 +32,10 @@ def hear(
     dialect = DIALECTS.get(protocol)
     if dialect is None:
         raise UsageError(f"no such protocol; it must be one of {', '.join(DIALECTS)}")
-    with _opened(file) as lines:
+    with opened(file) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 put_json(_made_of(dialect, *_response(line, number)))
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == "-":
-        if sys.stdin.isatty():
-            say("reading from the terminal; end with Ctrl-D")
-        yield sys.stdin.buffer
-        return
-    try:
-        lines = Path(file).open("rb")  # noqa: SIM115 - closed below
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        raise UsageError(f"{file}: cannot be read ({reason})") from None
-    with lines:
-        yield lines
 
 
 def _response(line: bytes, number: int) -> tuple[int, dict[str, str], bytes]:

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli import servers
 from app.cli.output import duration, put, put_json, say, usd
+from app.cli.source import opened
 from app.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -124,27 +125,8 @@ class _Source:
         from app.services.rows import Columns
 
         columns = Columns(self.text, self.id, self.gold, spec.labels)
-        with _opened(self.file) as stream:
+        with opened(self.file) as stream:
             yield intake.read(stream, columns, name=self.file, on_bad=self.skipped.row if self.skipped else None)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == "-":
-        if sys.stdin.isatty():
-            say("reading from the terminal; end with Ctrl-D")
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = Path(file).open("rb", buffering=1 << 20)  # noqa: SIM115 - closed below
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        raise UsageError(f"{file}: cannot be read ({reason})") from None
-    with stream:
-        try:
-            yield stream
-        except IsADirectoryError:
-            raise UsageError(f"{file}: this is a directory") from None
 
 
 def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_json: bool) -> None:

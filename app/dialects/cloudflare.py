@@ -22,6 +22,7 @@ import orjson
 
 from app.core.values import Answer, Failure, FailureKind, Request, Usage
 from app.dialects import openai, openai_responses
+from app.dialects.events import stream_of
 from app.dialects.manners import Manners
 from app.dialects.schemas import bare
 from app.dialects.trouble import failure_of, refusal
@@ -121,28 +122,19 @@ def _hear_unusual(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
             return hear(200, headers, stripped)
     whole: dict[str, Any] = {}
     said: list[str] = []
-    ended = False
-    for line in body.splitlines():
-        if not line.startswith(b"data:"):
-            continue
-        if line[5:].strip() == b"[DONE]":
-            ended = True
-            continue
-        try:
-            event = orjson.loads(line[5:])
-        except ValueError:
-            return _malformed("the stream is cut or broken", openai.usage_of(whole.get("usage")))
-        if not isinstance(event, dict):
-            continue
+    stream = stream_of(body)
+    for event in stream.events:
         if event.get("choices") or event.get("error"):
             return openai.hear_unusual(headers, body)
         if event.get("errors"):
             return failure_of(200, headers, event, usage=openai.usage_of(whole.get("usage")))
         said.append(_text(event.get("response")))
         whole |= {name: value for name, value in event.items() if value}
+    if stream.broken:
+        return _malformed("the stream is cut or broken", openai.usage_of(whole.get("usage")))
     if not whole:
         return openai.hear_unusual(headers, body)
-    if not (ended or whole.get("usage") or whole.get("finish_reason")):
+    if not (stream.ended or whole.get("usage") or whole.get("finish_reason")):
         return _malformed("the stream is cut or broken", Usage())
     return _answer(whole | {"response": "".join(said)}, openai.usage_of(whole.get("usage")))
 

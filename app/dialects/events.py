@@ -7,6 +7,7 @@ for, Cohere's v1 a document a line; both may put a bare error object behind a st
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,6 +26,34 @@ def documents(body: bytes) -> tuple[list[Any], str]:
     except ValueError:
         return _unusual(body)
     return (doc if isinstance(doc, list) else [doc]), ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The objects of ``data:`` lines, a line each, up to the first that cannot be read (``broken``). ``ended``: the
+    stream said ``[DONE]``."""
+
+    events: list[dict[str, Any]]
+    ended: bool
+    broken: bool
+
+
+def stream_of(body: bytes) -> Stream:
+    events: list[dict[str, Any]] = []
+    ended = False
+    for line in body.splitlines():
+        if not line.startswith(b"data:"):
+            continue
+        if line[5:].strip() == b"[DONE]":
+            ended = True
+            continue
+        try:
+            event = orjson.loads(line[5:])
+        except ValueError:
+            return Stream(events, ended, broken=True)
+        if isinstance(event, dict):
+            events.append(event)
+    return Stream(events, ended, broken=False)
 
 
 def _unusual(body: bytes) -> tuple[list[Any], str]:

@@ -16,6 +16,7 @@ import orjson
 from app.core.masking import safe_message
 from app.core.reasoning import split_reasoning
 from app.core.values import Answer, Failure, FailureKind, Finish, Request, Usage
+from app.dialects.events import stream_of
 from app.dialects.fields import count_of, dicts_of, stated, text_of
 from app.dialects.manners import Manners
 from app.dialects.schemas import NAME, bare, strict
@@ -258,19 +259,8 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
     whole: dict[str, Any] = {}
     message: dict[str, Any] = {}
     reason: Any = None
-    ended = False
-    for line in body.splitlines():
-        if not line.startswith(b"data:"):
-            continue
-        if line[5:].strip() == b"[DONE]":
-            ended = True
-            continue
-        try:
-            event = orjson.loads(line[5:])
-        except ValueError:
-            return _malformed("the stream is cut or broken", usage_of(whole.get("usage")))
-        if not isinstance(event, dict):
-            continue
+    stream = stream_of(body)
+    for event in stream.events:
         if event.get("error") or _complains(event):
             return failure_of(200, headers, event, usage=usage_of(event.get("usage") or whole.get("usage")))
         _keep(event, whole)
@@ -294,9 +284,11 @@ def _hear_events(headers: Mapping[str, str], body: bytes) -> Answer | Failure:
             message |= {name: delta[name] for name in ("tool_calls", "function_call") if delta.get(name)}
             if isinstance(delta.get("refusal"), str):
                 message["refusal"] = message.get("refusal", "") + delta["refusal"]
+    if stream.broken:
+        return _malformed("the stream is cut or broken", usage_of(whole.get("usage")))
     if not whole:
         return _malformed("the stream holds no events", _NO_USAGE)
-    if not (ended or reason or whole.get("usage")):
+    if not (stream.ended or reason or whole.get("usage")):
         return _malformed("the stream is cut or broken", _NO_USAGE)
     message |= {"content": "".join(said), "reasoning": "".join(thought)}
     return answer_of(message, reason, usage_of(whole.get("usage")), whole)

@@ -40,11 +40,6 @@ def api_keys(row: ProviderRow) -> tuple[KeyRef, ...]:
     return tuple(found.values())
 
 
-def api_key(row: ProviderRow) -> str | None:
-    """The first of the provider's keys, or ``None``."""
-    return next((key.key for key in api_keys(row)), None)
-
-
 def absent(row: ProviderRow) -> tuple[str, ...]:
     """What to do for each key that the provider names and that is not there (or there already under another name)."""
     there = {key.ref for key in api_keys(row)}

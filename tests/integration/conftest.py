@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from app.cli.entry import main
 from app.core.ballots import Ballot, Verdict
 from app.core.plan import Plan, Seat
 from app.core.recipe import parse
 from app.core.strategies import decide
 from app.core.values import FailureKind
+from tests.integration.commands import Ran, Run
 from tests.integration.small_yard import SmallYard
 
 PLAN = Plan(
@@ -131,3 +135,25 @@ def _decide(c, job_id: str, chunk: int, item_id: int, ballots: tuple[Ballot, ...
          verdict.votes, verdict.abstentions, len(ballots), 1000 * len(ballots), list(verdict.flags), verdict.reason,
          json.dumps([b.to_json() for b in ballots])),
     )  # fmt: skip
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs a command in this process, in a directory of its own where nothing is set."""
+    for name in [name for name in os.environ if name.startswith("SWITCHYARD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> Ran:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["switchyard", *argv])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Ran(code if isinstance(code, int) else 0, out, err)
+
+    return run

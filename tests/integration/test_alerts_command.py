@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
 
-from app.cli.entry import main
 from app.core.alerts import Notice
 from app.ledger import alerts
+from tests.integration.commands import Run
 from tests.integration.receivers import HttpReceiver, http_receiver, mail_receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command in this process, in a directory of its own where nothing is set."""
-    for name in [name for name in os.environ if name.startswith("SWITCHYARD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*argv: str) -> Ran:
-        capfd.readouterr()
-        monkeypatch.setattr(sys, "argv", ["switchyard", *argv])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return Ran(code if isinstance(code, int) else 0, out, err)
-
-    return run
+def cli(command: Run) -> Run:
+    return command
 
 
 @pytest.fixture

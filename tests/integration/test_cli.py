@@ -9,19 +9,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from app.cli.entry import main
 from app.cli.output import cell, one_line, safe
 from app.cli.submit import seconds_until
 from app.core.errors import UsageError
 from app.ledger import door
 from app.ledger.states import JobState
+from tests.integration.commands import Run
 
 FLEET = """\
 [[provider]]
@@ -46,41 +45,11 @@ max_output = 1000
 """
 
 
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs a command in this process, in a directory of its own where nothing is set."""
-    for name in [name for name in os.environ if name.startswith("SWITCHYARD_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+def bare(command: Run, tmp_path: Path) -> Run:
+    """With a fleet file beside it."""
     (tmp_path / "fleet.toml").write_text(FLEET)
-
-    def run(*argv: str) -> Ran:
-        capfd.readouterr()
-        monkeypatch.setattr(sys, "argv", ["switchyard", *argv])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return Ran(code if isinstance(code, int) else 0, out, err)
-
-    return run
+    return command
 
 
 @pytest.fixture

@@ -338,6 +338,10 @@ def test_a_file_that_never_was_good_is_an_error_each_time(tmp_path: Path) -> Non
     assert file.current().deployments
 
 
+def first_key(row: ProviderRow) -> str | None:
+    return next((key.key for key in secrets.api_keys(row)), None)
+
+
 # --- keys --------------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +351,7 @@ def test_keys_are_read_at_the_time_of_the_call(tmp_path: Path, monkeypatch: pyte
     path.write_text(text)
     row = load(path).provider("groq")
     key_file = tmp_path / "keys" / "groq"
-    assert secrets.api_key(row) is None
+    assert first_key(row) is None
     assert secrets.missing([row]) == {"groq": f"put the key, on one line, into the file {key_file}"}
     key_file.parent.mkdir()
     for content, key in [
@@ -358,15 +362,15 @@ def test_keys_are_read_at_the_time_of_the_call(tmp_path: Path, monkeypatch: pyte
         (b"\xff", None),
     ]:
         key_file.write_bytes(content)
-        assert secrets.api_key(row) == key
+        assert first_key(row) == key
     key_file.write_bytes(b"x" * 100_000)
-    assert secrets.api_key(row) is None
+    assert first_key(row) is None
 
     row = read(GOOD).provider("groq")
     monkeypatch.delenv("GROQ_API_KEY", raising=False)
     assert secrets.missing(read(GOOD).providers) == {"groq": "set the environment variable GROQ_API_KEY"}
     monkeypatch.setenv("GROQ_API_KEY", " s3cret\n")
-    assert secrets.api_key(row) == "s3cret"
+    assert first_key(row) == "s3cret"
     assert secrets.missing(read(GOOD).providers) == {}
     assert "s3cret" not in repr(row)
 
