@@ -33,6 +33,10 @@ class Seat:
     role: str = VOICE
     window: int | None = None
     latency_ms: int | None = None
+    rung: int = 0
+    """How far up the ladder, where the strategy climbs one."""
+    pack: int = 1
+    """Items that go into one call to it, at most."""
 
     @property
     def provider(self) -> str:
@@ -45,12 +49,20 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``seats`` in the order in which they are asked: the council first, then the bench."""
+    """``seats`` in the order in which they are asked: the council first, then the bench.
+
+    What was known when the chunk left the yard, where its recipe asks for it: ``skills``, how often each deployment is
+    right (deployment → label → share, "" for all labels); ``threshold``, calibrated for the job; ``choice``, how the
+    recipe itself was chosen where others might have been (an experiment's arm, a bandit's with its propensity).
+    """
 
     recipe: Recipe
     seats: tuple[Seat, ...]
     seed: int = 0
     closed: str | None = None
+    skills: dict[str, dict[str, float]] | None = None
+    threshold: float | None = None
+    choice: dict[str, Any] | None = None
 
     def extended(self, seats: tuple[Seat, ...]) -> Plan:
         return replace(self, seats=self.seats + seats)
@@ -59,11 +71,13 @@ class Plan:
         return replace(self, closed=reason)
 
     def to_json(self) -> dict[str, Any]:
+        known = {"skills": self.skills, "threshold": self.threshold, "choice": self.choice}
         return {
             "recipe": str(self.recipe),
             "seats": [_row(s) for s in self.seats],
             "seed": self.seed,
             "closed": self.closed,
+            **{key: value for key, value in known.items() if value is not None},
         }
 
     @classmethod
@@ -73,6 +87,9 @@ class Plan:
             seats=tuple(Seat(*row) for row in data["seats"]),
             seed=data["seed"],
             closed=data["closed"],
+            skills=data.get("skills"),
+            threshold=data.get("threshold"),
+            choice=data.get("choice"),
         )
 
 
@@ -88,5 +105,8 @@ def seat(deployment: Deployment, role: str = VOICE, latency_ms: float | None = N
 
 
 def _row(seat: Seat) -> list[Any]:
+    """As short as it was before its later fields came in: a plan that does not use them is written as it always was."""
     row = [seat.deployment, seat.family, seat.quality, seat.role]
+    if seat.rung or seat.pack > 1:
+        return [*row, seat.window, seat.latency_ms, seat.rung, seat.pack]
     return row if seat.window is None and seat.latency_ms is None else [*row, seat.window, seat.latency_ms]

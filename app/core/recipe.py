@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Literal
 
 from app.core.errors import RecipeError
 
@@ -17,19 +19,41 @@ MAX_COUNCIL = 15
 MAX_TRIES_AT_ONE_SEAT = 3
 
 _FORM = re.compile(r"\s*([a-z][a-z-]*)(?:@(\d+))?\s*(?:\(([^()]*)\)\s*)?")
-_VERSIONS = {"single-query": 1, "majority-vote": 1, "synthesize-best": 1, "ranked-fallback": 1}
-_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "single-query": ("attempts",),
-    "majority-vote": ("council", "quorum", "full", "attempts"),
-    "synthesize-best": ("council", "attempts"),
-    "ranked-fallback": ("council", "attempts"),
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of a strategy before anybody is seated: all that seating and estimating have to know of it.
+
+    ``parameters``: name → default, in the order of the canonical form; None: made from the council. ``order``: who is
+    asked first: whoever is free soonest, the best, or the cheapest. ``roles``: seated beside the voices, the strongest
+    first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
+    """
+
+    version: int
+    parameters: dict[str, Any]
+    order: Literal["free", "rank", "ladder"] = "free"
+    roles: tuple[str, ...] = ()
+    most_voices: int | None = None
+    extra_calls: int = 0
+
+
+SHAPES: dict[str, Shape] = {
+    "single-query": Shape(1, {"attempts": None}, most_voices=1),
+    "majority-vote": Shape(1, {"council": 3, "quorum": None, "full": False, "attempts": None}),
+    "synthesize-best": Shape(1, {"council": 3, "attempts": None}, roles=("synthesiser",), extra_calls=1),
+    "ranked-fallback": Shape(1, {"council": 3, "attempts": None}, order="rank"),
 }
-STRATEGIES = tuple(_VERSIONS)
+STRATEGIES = tuple(SHAPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """``council`` voices at most, ``quorum`` equal ones settle it, ``attempts`` calls an item at most."""
+    """``council`` voices at most, ``quorum`` equal ones settle it, ``attempts`` calls an item at most.
+
+    ``models``: the only deployments that may be seated, in the order in which they are asked; empty: whom the fleet
+    offers. ``threshold``, ``ahead``, ``check``, ``rounds``: as the strategy defines them.
+    """
 
     strategy: str
     council: int
@@ -37,16 +61,21 @@ class Recipe:
     attempts: int
     full: bool = False
     version: int = 1
+    threshold: float = 0.0
+    ahead: int = 0
+    check: str = ""
+    rounds: int = 0
+    models: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        return SHAPES[self.strategy]
 
     def __str__(self) -> str:
-        values = {
-            "council": self.council,
-            "quorum": self.quorum,
-            "full": str(self.full).lower(),
-            "attempts": self.attempts,
-        }
-        shown = ", ".join(f"{key}={values[key]}" for key in _PARAMETERS[self.strategy])
-        return f"{self.strategy}@{self.version}({shown})"
+        shown = [f"{key}={_written(getattr(self, key))}" for key in self.shape.parameters]
+        if self.models:
+            shown.append(f"models={'+'.join(self.models)}")
+        return f"{self.strategy}@{self.version}({', '.join(shown)})"
 
 
 @lru_cache(maxsize=256)
@@ -59,48 +88,89 @@ def parse(text: str, council: int | None = None, full: bool | None = None) -> Re
     if form is None:
         raise RecipeError(f"{text!r} is not a recipe", hint="write it as majority-vote or majority-vote@1(council=3)")
     strategy, version, inner = form.group(1), form.group(2), form.group(3) or ""
-    if strategy not in _VERSIONS:
+    if strategy not in SHAPES:
         raise RecipeError(f"there is no strategy {strategy!r}", hint=_nearest(strategy, STRATEGIES))
-    if version is not None and version != str(_VERSIONS[strategy]):
-        raise RecipeError(f"{strategy} has no version {version}", hint=f"the version is {_VERSIONS[strategy]}")
+    shape = SHAPES[strategy]
+    if version is not None and version != str(shape.version):
+        raise RecipeError(f"{strategy} has no version {version}", hint=f"the version is {shape.version}")
     given = _read_parameters(strategy, inner)
-    if council is not None:
+    if council is not None and shape.most_voices is None:
         given["council"] = council
-    if full is not None and "full" in _PARAMETERS[strategy]:
-        given["full"] = int(full)
+    if full is not None and "full" in shape.parameters:
+        given["full"] = full
     return _build(strategy, given)
 
 
-def _read_parameters(strategy: str, inner: str) -> dict[str, int]:
-    given: dict[str, int] = {}
+def _read_parameters(strategy: str, inner: str) -> dict[str, Any]:
+    known = (*SHAPES[strategy].parameters, "models")
+    given: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in inner.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in _PARAMETERS[strategy]:
-            raise RecipeError(f"{strategy} has no parameter {key!r}", hint=_nearest(key, _PARAMETERS[strategy]))
+        if not equals or key not in known:
+            raise RecipeError(f"{strategy} has no parameter {key!r}", hint=_nearest(key, known))
         if key in given:
             raise RecipeError(f"{key} is given twice")
-        if key == "full":
-            if value not in ("true", "false"):
-                raise RecipeError(f"full={value} is not possible", hint="choose true or false")
-            given[key] = int(value == "true")
-        elif value.isascii() and value.isdigit() and len(value) < 6:
-            given[key] = int(value)
-        else:
-            raise RecipeError(f"{key}={value} is not a whole number")
+        given[key] = _READ[key](key, value)
     return given
 
 
-def _build(strategy: str, given: dict[str, int]) -> Recipe:
-    council = 1 if strategy == "single-query" else given.get("council", 3)
+def _whole(key: str, value: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) < 6:
+        return int(value)
+    raise RecipeError(f"{key}={value} is not a whole number")
+
+
+def _yes_or_no(key: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise RecipeError(f"{key}={value} is not possible", hint="choose true or false")
+    return value == "true"
+
+
+def _share(key: str, value: str) -> float:
+    if re.fullmatch(r"(0(\.\d{1,4})?|1(\.0{1,4})?|\.\d{1,4})", value):
+        return float(value)
+    raise RecipeError(f"{key}={value} is not possible", hint="choose a share from 0 to 1, as 0.8")
+
+
+def _names(key: str, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split("+"))
+    if not all(re.fullmatch(r"[^\s/=]+/[^\s=]+", name) for name in names):
+        raise RecipeError(f"{key}={value[:80]} does not name deployments", hint="write provider/model+provider/model")
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{key} names one deployment twice")
+    return names
+
+
+_READ: dict[str, Callable[[str, str], Any]] = {
+    "council": _whole,
+    "quorum": _whole,
+    "attempts": _whole,
+    "full": _yes_or_no,
+    "threshold": _share,
+    "ahead": _whole,
+    "rounds": _whole,
+    "models": _names,
+}
+
+
+def _build(strategy: str, given: dict[str, Any]) -> Recipe:
+    shape = SHAPES[strategy]
+    values = {**{key: default for key, default in shape.parameters.items() if default is not None}, **given}
+    council = shape.most_voices or values.get("council", 3)
     if not 1 <= council <= MAX_COUNCIL:
         raise RecipeError(f"a council of {council} is not possible", hint=f"choose 1 to {MAX_COUNCIL}")
-    quorum = given.get("quorum", council // 2 + 1)
+    quorum = values.get("quorum", council // 2 + 1)
     if not 1 <= quorum <= council:
         raise RecipeError(f"a quorum of {quorum} is not possible in a council of {council}")
-    attempts = given.get("attempts", max(6, 3 * council + (3 if strategy == "synthesize-best" else 0)))
+    attempts = values.get("attempts", max(6, 3 * (council + shape.extra_calls)))
     if not council <= attempts <= 100:
         raise RecipeError(f"{attempts} attempts do not cover a council of {council}", hint="choose council to 100")
-    return Recipe(strategy, council, quorum, attempts, bool(given.get("full", 0)), _VERSIONS[strategy])
+    others = {key: values[key] for key in values if key not in ("council", "quorum", "attempts")}
+    return Recipe(strategy, council, quorum, attempts, version=shape.version, **others)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:

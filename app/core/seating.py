@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.core.plan import SYNTHESISER, VOICE, Plan, Seat, seat
+from app.core.ballots import Verdict
+from app.core.plan import VOICE, Plan, Seat, seat
 from app.core.recipe import Recipe
+from app.core.strategies import decide
 from app.core.values import Deployment, Tier
 
 QUALITY_WEIGHT, COST_WEIGHT, LATENCY_WEIGHT = 0.4, 0.3, 0.3
@@ -19,7 +21,7 @@ BENCH_LOAD = 0.35
 """Share of a chunk expected to come back for the first seat on the bench: how often two voices differ."""
 
 _TIER_ORDER = {Tier.CHEAP: 0, Tier.STANDARD: 1, Tier.COMPLEX: 2}
-_SYNTHESIS_CANDIDATES = 3
+_ROLE_CANDIDATES = 3
 
 
 @dataclass(slots=True)
@@ -126,16 +128,14 @@ def seat_chunk(
     the same order. ``ranked-fallback`` is the exception: it goes by rank, whatever the load. Lengthens the tracks.
     """
     serves = serving(tracks, wanted)
-    ordered = sorted(serves, key=_by_rank if wanted.recipe.strategy == "ranked-fallback" else _by_free(serves))
-    first = _distinct(ordered, _voices_at_once(wanted.recipe))
+    ordered = _ordered(serves, wanted.recipe)
+    first = _asked_at_once(ordered, wanted.recipe)
     if not first or any(t.free_in_s() > horizon_s for t in first):
         return None
     size = min([chunk_size, available, *(_fits(t, horizon_s) for t in first)])
     others = _bench([t for t in ordered if t not in first], wanted.recipe, size)
     voices = [*first, *others][: wanted.recipe.attempts]
-    seats = [_seat(t) for t in voices]
-    if wanted.recipe.strategy == "synthesize-best":
-        seats += _synthesisers(tracks, wanted)
+    seats = [*(_seat(t) for t in voices), *_roles(tracks, wanted)]
     _load(first, others, wanted.recipe, size)
     return Chunk(size, Plan(wanted.recipe, tuple(seats), seed))
 
@@ -147,27 +147,24 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if eligible(t.deployment, wanted) is None and t.deployment.name not in used]
-    seats = tuple(_seat(t) for t in sorted(serves, key=_by_free(serves)))
-    spoken = {s.deployment for s in plan.seats if s.role == SYNTHESISER} & used
-    if wanted.recipe.strategy == "synthesize-best":
-        seats += tuple(s for s in _synthesisers(tracks, wanted) if s.deployment not in spoken)
-    return seats
+    seats = [_seat(t) for t in sorted(serves, key=_by_free(serves))]
+    spoken = {(s.role, s.deployment) for s in plan.seats if s.role != VOICE and s.deployment in used}
+    return (*seats, *(s for s in _roles(tracks, wanted) if (s.role, s.deployment) not in spoken))
 
 
-def _voices_at_once(recipe: Recipe) -> int:
-    if recipe.strategy == "majority-vote":
-        return recipe.council if recipe.full else recipe.quorum
-    return recipe.council if recipe.strategy == "synthesize-best" else 1
+def _ordered(tracks: list[Track], recipe: Recipe) -> list[Track]:
+    match recipe.shape.order:
+        case "rank":
+            return sorted(tracks, key=_by_rank)
+        case "free" | "ladder":
+            return sorted(tracks, key=_by_free(tracks))
 
 
-def _distinct(tracks: Iterable[Track], voices: int) -> list[Track]:
-    """The first of each family, as many as there are voices (fewer if the fleet is short of families)."""
-    taken: dict[str, Track] = {}
-    for track in tracks:
-        if len(taken) == voices:
-            break
-        taken.setdefault(track.deployment.family, track)
-    return list(taken.values())
+def _asked_at_once(ordered: list[Track], recipe: Recipe) -> list[Track]:
+    """Whose voices the strategy wants first, were they all seated in this order: its own first move says it."""
+    move = decide(Plan(recipe, tuple(_seat(t) for t in ordered)), ())
+    assert not isinstance(move, Verdict)
+    return [ordered[index] for index in sorted(ask.seat for ask in move)]
 
 
 def _fits(track: Track, horizon_s: float) -> int:
@@ -178,7 +175,7 @@ def _fits(track: Track, horizon_s: float) -> int:
 
 def _bench(others: list[Track], recipe: Recipe, size: int) -> list[Track]:
     """The bench, first those that soonest have answered what is expected to come back: a slow seat would hold it up."""
-    if recipe.strategy == "ranked-fallback":
+    if recipe.shape.order != "free":
         return others
     return sorted(others, key=_by_free(others, size * BENCH_LOAD))
 
@@ -193,11 +190,11 @@ def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) ->
             third.take(size * BENCH_LOAD)
 
 
-def _synthesisers(tracks: Sequence[Track], wanted: Wanted) -> list[Seat]:
-    """The strongest that may see the item, best first."""
+def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[Seat]:
+    """For each role beside the voices the strongest that may see the item, best first."""
     allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
-    best = sorted(allowed, key=_by_rank)[:_SYNTHESIS_CANDIDATES]
-    return [_seat(t, SYNTHESISER) for t in best]
+    best = sorted(allowed, key=_by_rank)[:_ROLE_CANDIDATES]
+    return [_seat(t, role) for role in wanted.recipe.shape.roles for t in best]
 
 
 def _seat(track: Track, role: str = VOICE) -> Seat:
