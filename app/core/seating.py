@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from app.core.ballots import Verdict
 from app.core.plan import VOICE, Plan, Seat, seat
 from app.core.recipe import Recipe
+from app.core.routing import Wanted
 from app.core.strategies import decide
 from app.core.values import Deployment, Tier
 
@@ -67,18 +68,6 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a job asks of a deployment."""
-
-    tier: Tier
-    recipe: Recipe
-    needs: frozenset[str] = frozenset()
-    min_context: int = 0
-    priced: bool = False
-    """The job has a budget, which can be kept only where a price is known."""
-
-
-@dataclass(frozen=True, slots=True)
 class Chunk:
     size: int
     plan: Plan
@@ -92,8 +81,10 @@ def eligible(deployment: Deployment, wanted: Wanted) -> str | None:
     if wanted.tier is Tier.PRIVATE:
         if not deployment.local:
             return "privacy"
-    elif _TIER_ORDER[deployment.tier] < _TIER_ORDER[wanted.tier]:
+    elif not wanted.recipe.models and _TIER_ORDER[deployment.tier] < _TIER_ORDER[wanted.tier]:
         return "tier"
+    if wanted.recipe.models and deployment.name not in wanted.recipe.models:
+        return "models"
     if not wanted.needs <= deployment.capabilities:
         return "capabilities"
     if deployment.context_window < wanted.min_context:
@@ -109,7 +100,7 @@ def serving(tracks: Iterable[Track], wanted: Wanted) -> list[Track]:
     The higher tiers serve only where the wanted one cannot fill the council with distinct families.
     """
     allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
-    if wanted.tier is Tier.PRIVATE:
+    if wanted.tier is Tier.PRIVATE or wanted.recipe.models:
         return allowed
     chosen: list[Track] = []
     for tier in (Tier.CHEAP, Tier.STANDARD, Tier.COMPLEX):
@@ -153,6 +144,8 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
 
 
 def _ordered(tracks: list[Track], recipe: Recipe) -> list[Track]:
+    if recipe.models:
+        return sorted(tracks, key=lambda t: recipe.models.index(t.deployment.name))
     match recipe.shape.order:
         case "rank":
             return sorted(tracks, key=_by_rank)
@@ -175,7 +168,7 @@ def _fits(track: Track, horizon_s: float) -> int:
 
 def _bench(others: list[Track], recipe: Recipe, size: int) -> list[Track]:
     """The bench, first those that soonest have answered what is expected to come back: a slow seat would hold it up."""
-    if recipe.shape.order != "free":
+    if recipe.shape.order != "free" or recipe.models:
         return others
     return sorted(others, key=_by_free(others, size * BENCH_LOAD))
 

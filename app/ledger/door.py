@@ -6,18 +6,20 @@ import array
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 import psycopg
 from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, InputError, NotFound
+from app.core.routing import Routing
 from app.core.task import Task
 from app.core.trimming import Turns
 from app.ledger.states import JobState
 
-_COPY = "COPY items (job_id, n, custom_id, text, gold, turns) FROM STDIN"
+_COLUMNS = "job_id, n, custom_id, text, gold, turns, lane, traits, digest"
+_COPY = f"COPY items ({_COLUMNS}) FROM STDIN"
 _FLUSH_AT_CHARS = 1 << 16
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -26,7 +28,8 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 class Row:
     """One item as it came in. ``line``: where in the input, for messages.
 
-    ``turns``: of a chat, (role, content), oldest first; ``text`` then holds them in one piece.
+    ``turns``: of a chat, (role, content), oldest first; ``text`` then holds them in one piece. ``lane``, ``traits``
+    (JSON), ``digest`` (32 hexadecimal digits): what was found out about it at the door.
     """
 
     line: int
@@ -34,6 +37,9 @@ class Row:
     text: str
     gold: str | None = None
     turns: Turns | None = None
+    lane: str = ""
+    traits: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,15 @@ class NewJob:
     idempotency_key: str | None
     cached_ok: bool = False
     """May an item that nobody can be asked about take the answer of an earlier job to the same question?"""
+    routing: Routing = field(default_factory=Routing)
 
     def signature(self) -> bytes:
         """What must be equal, beside the items, for two submissions to be the same."""
         said = [self.team, self.use_case, self.tier, self.recipe, self.task.to_json(), self.priority]
+        wishes = self.routing.to_json()
         return orjson.dumps(
-            [*said, self.max_cost_micro, *([True] if self.cached_ok else [])], option=orjson.OPT_SORT_KEYS
+            [*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else [])],
+            option=orjson.OPT_SORT_KEYS,
         )
 
 
@@ -84,12 +93,13 @@ def store_job(
             return _same_or_conflict(job, known, reader)
         connection.exec_driver_sql(
             "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold,"
-            " max_cost_micro, cached_ok, idempotency_key, body_hash, deadline_at)"
-            " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s, '',"
+            " max_cost_micro, cached_ok, routing, idempotency_key, body_hash, deadline_at)"
+            " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s::jsonb, %s, '',"
             " clock_timestamp() + %s * interval '1 second')",
             (
                 job.id, job.team, job.use_case, job.tier, job.recipe, orjson.dumps(job.task.to_json()).decode(),
-                job.priority, job.max_cost_micro, job.cached_ok, job.idempotency_key, job.deadline_s,
+                job.priority, job.max_cost_micro, job.cached_ok,
+                orjson.dumps(job.routing.to_json()).decode(), job.idempotency_key, job.deadline_s,
             ),
         )  # fmt: skip
         items = _copy(connection, job, reader, skip_duplicates)
@@ -155,8 +165,8 @@ def _copy(connection: Connection, job: NewJob, reader: _Reader, skip_duplicates:
     target = _COPY
     if skip_duplicates is not None:
         connection.exec_driver_sql(
-            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text, turns jsonb)"
-            " ON COMMIT DROP"
+            "CREATE TEMP TABLE incoming (job_id text, n bigint, custom_id text, text text, gold text, turns jsonb,"
+            " lane text, traits jsonb, digest uuid) ON COMMIT DROP"
         )
         target = _COPY.replace("COPY items", "COPY incoming")
     raw = connection.connection.dbapi_connection
@@ -171,8 +181,8 @@ def _copy(connection: Connection, job: NewJob, reader: _Reader, skip_duplicates:
     if skip_duplicates is None:
         return total
     kept = connection.exec_driver_sql(
-        "INSERT INTO items (job_id, n, custom_id, text, gold, turns)"
-        " SELECT job_id, n, custom_id, text, gold, turns FROM incoming ORDER BY n ON CONFLICT DO NOTHING"
+        f"INSERT INTO items ({_COLUMNS}) SELECT {_COLUMNS} FROM incoming"  # noqa: S608 - no value in it
+        " ORDER BY n ON CONFLICT DO NOTHING"
     ).rowcount
     for _ in range(total - kept):
         skip_duplicates()
@@ -187,7 +197,9 @@ def _blocks(job_id: str, rows: Iterable[Row]) -> Iterator[str]:
         gold = "\\N" if row.gold is None else row.gold.translate(_ESCAPES)
         turns = "\\N" if row.turns is None else orjson.dumps(row.turns).decode().translate(_ESCAPES)
         custom_id, text = row.custom_id.translate(_ESCAPES), row.text.translate(_ESCAPES)
-        line = f"{job_id}\t{n}\t{custom_id}\t{text}\t{gold}\t{turns}\n"
+        traits = "\\N" if row.traits is None else row.traits.translate(_ESCAPES)
+        digest = row.digest or "\\N"
+        line = f"{job_id}\t{n}\t{custom_id}\t{text}\t{gold}\t{turns}\t{row.lane}\t{traits}\t{digest}\n"
         lines.append(line)
         size += len(line)
         if size >= _FLUSH_AT_CHARS:

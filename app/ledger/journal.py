@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine
 
 from app.core.matrix import GROWS_LOAD
 from app.core.plan import Plan
+from app.core.routing import Terms
 from app.core.task import Task
 from app.core.trimming import Turns
-from app.core.values import FailureKind, Price, Tier, Usage
+from app.core.values import FailureKind, Price, Usage
 from app.ledger.states import AttemptState
 
 
@@ -42,18 +43,21 @@ class TakenAsk:
     chunk_id: int
     job_id: str
     job_state: str
-    tier: Tier
+    terms: Terms
     seat: int
     deployment: str
     tries: int
     rings: int
     takes: int
     plan: Plan
-    task: Task
     max_cost_micro: int | None
     left_s: float
     """Seconds until the job's deadline."""
     items: tuple[TakenItem, ...]
+
+    @property
+    def task(self) -> Task:
+        return self.terms.task
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,9 @@ WITH taken AS (
     WHERE id = %s AND state = 'sent'
     RETURNING id, chunk_id, seat, deployment, tries, rings, takes, item_ids
 )
-SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.tier, jobs.task, jobs.max_cost_micro,
-       extract(epoch FROM jobs.deadline_at - clock_timestamp())::float8
+SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.max_cost_micro,
+       extract(epoch FROM jobs.deadline_at - clock_timestamp())::float8,
+       chunks.lane, jobs.tier, jobs.task, jobs.max_cost_micro IS NOT NULL, jobs.routing
 FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chunks.job_id
 """
 
@@ -182,8 +187,8 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         row = connection.exec_driver_sql(_TAKE, (worker, lease_s, ask_id)).first()
         if row is None:
             return None
-        ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, tier, *rest = row
-        task, max_cost, left_s = rest
+        ask, chunk, seat, deployment, tries, rings, takes, item_ids, plan, job, state, *rest = row
+        max_cost, left_s, *terms = rest
         the_plan = Plan.from_json(plan)
         found = connection.exec_driver_sql(
             _TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids, "trouble": _TROUBLE}
@@ -198,14 +203,13 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         chunk,
         job,
         state,
-        Tier(tier),
+        Terms.of(*terms),
         seat,
         deployment,
         tries,
         rings,
         takes,
         the_plan,
-        Task.from_json(task),
         max_cost,
         left_s,
         items,

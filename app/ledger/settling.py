@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import Plan
-from app.core.task import Task
-from app.core.values import FailureKind, Tier
+from app.core.routing import Terms
+from app.core.values import FailureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,7 @@ class OpenChunk:
     job_id: str
     parked: bool
     job_state: str
-    tier: Tier
-    task: Task
-    budget: bool
-    """The job has a ``--max-cost``."""
+    terms: Terms
     plan: Plan
     cached_ok: bool
     left_s: float
@@ -45,8 +42,9 @@ class RungAsk:
 
 
 _LOCK_CHUNK = """
-SELECT c.job_id, c.state = 'parked', j.state, j.tier, j.task, j.max_cost_micro IS NOT NULL, j.cached_ok, c.plan,
-       c.item_ids, extract(epoch FROM j.deadline_at - clock_timestamp())::float8
+SELECT c.job_id, c.state = 'parked', j.state, j.cached_ok, c.plan, c.item_ids,
+       extract(epoch FROM j.deadline_at - clock_timestamp())::float8,
+       c.lane, j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing
 FROM chunks c JOIN jobs j ON j.id = c.job_id
 WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
 """
@@ -85,16 +83,14 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
         if row is None:
             yield None
             return
-        job_id, parked, job_state, tier, task, budget, cached_ok, plan, item_ids, left_s = row
+        job_id, parked, job_state, cached_ok, plan, item_ids, left_s, *terms = row
         tables, wave = _tables(connection, chunk_id, item_ids)
         chunk = OpenChunk(
             id=chunk_id,
             job_id=job_id,
             parked=parked,
             job_state=job_state,
-            tier=Tier(tier),
-            task=Task.from_json(task),
-            budget=budget,
+            terms=Terms.of(*terms),
             plan=Plan.from_json(plan),
             cached_ok=cached_ok,
             left_s=left_s,

@@ -27,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from app.ledger.states import TRANSITIONS
 
@@ -63,6 +63,8 @@ jobs = Table(
     Column("has_gold", Boolean, nullable=False),
     Column("max_cost_micro", BigInteger),
     Column("cached_ok", Boolean, nullable=False, server_default="false"),
+    # The job's own wishes of those who answer, see core.routing; those that are not its own are left out.
+    Column("routing", JSONB, nullable=False, server_default="{}"),
     Column("idempotency_key", Text),
     Column("body_hash", Text, nullable=False),
     _moment("deadline_at", nullable=False),
@@ -86,6 +88,12 @@ items = Table(
     Column("chunk_id", BigInteger),
     # The turns of a chat, [[role, content], ...]; text holds them in one piece.
     Column("turns", JSONB),
+    # Items of one lane travel together; the empty lane is the ordinary one, see core.routing.
+    Column("lane", Text, nullable=False, server_default=""),
+    # What was found out about it at the door.
+    Column("traits", JSONB),
+    # Of the normalised text: equal questions of one task have equal digests.
+    Column("digest", UUID),
     _known_states("items"),
     UniqueConstraint("job_id", "custom_id"),
     Index("items_ready", "job_id", "n", postgresql_where=text("state = 'ready'")),
@@ -99,6 +107,7 @@ chunks = Table(
     Column("state", Text, nullable=False, server_default="open"),
     Column("plan", JSONB, nullable=False),
     Column("item_ids", ARRAY(BigInteger), nullable=False),
+    Column("lane", Text, nullable=False, server_default=""),
     _moment("wake_at"),
     _moment("created_at", default=True),
     _moment("done_at"),

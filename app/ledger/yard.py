@@ -13,8 +13,7 @@ from app.core import recipe as recipes
 from app.core.ballots import Ask
 from app.core.plan import Plan
 from app.core.recipe import Recipe
-from app.core.task import Task
-from app.core.values import Tier
+from app.core.routing import Terms
 from app.ledger.reports import no_job
 from app.ledger.settling import RungAsk
 
@@ -24,35 +23,44 @@ _DISPATCH_LOCK = 7_702_552
 
 @dataclass(frozen=True, slots=True)
 class WaitingJob:
-    """A running job with items in the yard. ``on_track``: items of it that are planned and not yet decided."""
+    """A running job's items in the yard that share a lane. ``on_track``: items of the job that are planned and not yet
+    decided."""
 
     id: str
     team: str
-    tier: Tier
     recipe: Recipe
-    task: Task
+    terms: Terms
     priority: int
     ready: int
     on_track: int
-    budget: bool
-    """It has a ``--max-cost``."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.id, str(self.terms.lane))
 
 
-_WAITING = """
-SELECT j.id, j.team, j.tier, j.recipe, j.task, j.priority,
-       (SELECT count(*) FROM (SELECT FROM items i WHERE i.job_id = j.id AND i.state = 'ready' LIMIT %s) AS waiting),
-       coalesce((SELECT sum(cardinality(c.item_ids)) FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'), 0),
-       j.max_cost_micro IS NOT NULL
-FROM jobs j WHERE j.state = 'running'
-ORDER BY j.created_at
-"""
+_TERMS = "j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing"
+
+_WAITING = f"""
+SELECT j.id, j.team, j.recipe, j.priority, lanes.ready, coalesce(tracks.items, 0), lanes.lane, {_TERMS}
+FROM jobs j, LATERAL (
+    SELECT lane, count(*) AS ready
+    FROM (SELECT lane FROM items i WHERE i.job_id = j.id AND i.state = 'ready' ORDER BY i.n LIMIT %s) AS waiting
+    GROUP BY lane
+) AS lanes, LATERAL (
+    SELECT sum(cardinality(c.item_ids)) AS items FROM chunks c WHERE c.job_id = j.id AND c.state <> 'done'
+) AS tracks
+WHERE j.state = 'running'
+ORDER BY j.created_at, lanes.lane
+"""  # noqa: S608 - no value in it
 
 _CLAIM = """
 WITH picked AS (
-    SELECT id FROM items WHERE job_id = %(job)s AND state = 'ready' ORDER BY n LIMIT %(size)s FOR UPDATE SKIP LOCKED
+    SELECT id FROM items WHERE job_id = %(job)s AND state = 'ready' AND lane = %(lane)s
+    ORDER BY n LIMIT %(size)s FOR UPDATE SKIP LOCKED
 ), chunk AS (
-    INSERT INTO chunks (job_id, plan, item_ids)
-    SELECT %(job)s, %(plan)s::jsonb, array_agg(id ORDER BY id) FROM picked HAVING count(*) > 0
+    INSERT INTO chunks (job_id, lane, plan, item_ids)
+    SELECT %(job)s, %(lane)s, %(plan)s::jsonb, array_agg(id ORDER BY id) FROM picked HAVING count(*) > 0
     RETURNING id, item_ids
 ), marked AS (
     UPDATE items SET state = 'planned', chunk_id = chunk.id FROM chunk WHERE items.id = ANY(chunk.item_ids)
@@ -78,36 +86,35 @@ def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
     """Jobs that have items ready, oldest first; ``ready`` is counted only as far as ``most``."""
     rows = connection.exec_driver_sql(_WAITING, (most,)).all()
     return [
-        WaitingJob(
-            id_, team, Tier(tier), recipes.parse(recipe), Task.from_json(task), priority, ready, int(on_track), budget
-        )
-        for id_, team, tier, recipe, task, priority, ready, on_track, budget in rows
-        if ready
+        WaitingJob(id_, team, recipes.parse(recipe), Terms.of(lane, *terms), priority, ready, int(on_track))
+        for id_, team, recipe, priority, ready, on_track, lane, *terms in rows
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """A running job of which items are left: what it asks of those who may serve it. ``budget``: has it a limit?"""
+    """A running job of which items are left: what it asks of those who may serve them."""
 
     id: str
-    tier: Tier
     recipe: Recipe
-    task: Task
-    budget: bool
+    terms: Terms
+
+
+_WAITS = f"""
+SELECT state = 'running', recipe,
+       (SELECT lane FROM items WHERE job_id = j.id AND state <> 'decided' ORDER BY n LIMIT 1), {_TERMS}
+FROM jobs j WHERE id = %s
+"""  # noqa: S608 - no value in it
 
 
 def waits(engine: Engine, job_id: str) -> Waits | None:
     """None where the job does not run, or every item of it is decided. Raises ``NotFound``."""
     with engine.begin() as connection:
-        row = connection.exec_driver_sql(
-            "SELECT tier, recipe, task, max_cost_micro IS NOT NULL, state = 'running' AND EXISTS"
-            " (SELECT FROM items WHERE job_id = j.id AND state <> 'decided') FROM jobs j WHERE id = %s",
-            (job_id,),
-        ).first()
+        row = connection.exec_driver_sql(_WAITS, (job_id,)).first()
     if row is None:
         raise no_job(job_id)
-    return Waits(job_id, Tier(row[0]), recipes.parse(row[1]), Task.from_json(row[2]), row[3]) if row[4] else None
+    running, recipe, lane, *terms = row
+    return Waits(job_id, recipes.parse(recipe), Terms.of(lane, *terms)) if running and lane is not None else None
 
 
 def anything_waits(engine: Engine) -> bool:
@@ -126,11 +133,11 @@ def waiting_cached(engine: Engine) -> list[Waits]:
     """Running jobs with items in the yard that take remembered answers."""
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT id, tier, recipe, task, max_cost_micro IS NOT NULL FROM jobs j"
+            f"SELECT id, recipe, {_TERMS} FROM jobs j"  # noqa: S608 - no value in it
             " WHERE state = 'running' AND cached_ok"
             " AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state = 'ready')"
         )
-        return [Waits(r[0], Tier(r[1]), recipes.parse(r[2]), Task.from_json(r[3]), r[4]) for r in rows]
+        return [Waits(job_id, recipes.parse(recipe), Terms.of("", *terms)) for job_id, recipe, *terms in rows]
 
 
 def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:
@@ -142,7 +149,7 @@ def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:
 
 
 def claim(
-    connection: Connection, job_id: str, size: int, plan: Plan, asks: frozenset[Ask], lease_s: float
+    connection: Connection, job: WaitingJob, size: int, plan: Plan, asks: frozenset[Ask], lease_s: float
 ) -> list[RungAsk]:
     """Take up to ``size`` ready items, write chunk, plan and first wave; empty if the items are gone."""
     ordered = sorted(asks, key=lambda a: a.seat)
@@ -150,7 +157,8 @@ def claim(
     rows = connection.exec_driver_sql(
         _CLAIM,
         {
-            "job": job_id,
+            "job": job.id,
+            "lane": str(job.terms.lane),
             "size": size,
             "plan": orjson.dumps(plan.to_json()).decode(),
             "lease": lease_s,

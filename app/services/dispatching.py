@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from app.core.ballots import Verdict
-from app.core.recipe import Recipe
-from app.core.seating import Chunk, Track, Wanted, seat_chunk
+from app.core.seating import Chunk, Track, seat_chunk
 from app.core.strategies import decide
-from app.core.task import Task
-from app.core.values import TaskKind, Tier
 from app.ledger import yard
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
@@ -42,41 +39,36 @@ class Dispatcher:
             if not jobs:
                 return []
             tracks = self.view.tracks(yard.queued_calls(connection))
-            ready = {job.id: job.ready for job in jobs}
+            ready = {job.place: job.ready for job in jobs}
             load = Counter({job.id: job.on_track for job in jobs})
             seed = 0
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
-                chunk = self._seat(job, tracks, ready[job.id], seed)
+                chunk = self._seat(job, tracks, ready[job.place], seed)
                 if chunk is None:
                     jobs.remove(job)
                     continue
                 first = decide(chunk.plan, ())
                 assert not isinstance(first, Verdict)
-                asks = yard.claim(connection, job.id, chunk.size, chunk.plan, first, RING_PATIENCE_S)
+                asks = yard.claim(connection, job, chunk.size, chunk.plan, first, RING_PATIENCE_S)
                 if asks:
                     waves.append(asks)
                     seed = asks[0].chunk_id
                 load[job.id] += chunk.size
-                ready[job.id] -= chunk.size
-                if ready[job.id] <= 0 or not asks:
+                ready[job.place] -= chunk.size
+                if ready[job.place] <= 0 or not asks:
                     jobs.remove(job)
         return waves
 
     def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         return seat_chunk(
             tracks,
-            wanted(job.tier, job.recipe, job.task, budget=job.budget),
+            job.terms.wanted(job.recipe),
             available=available,
             chunk_size=self.chunk_size,
             horizon_s=self.horizon_s,
             seed=seed,
         )
-
-
-def wanted(tier: Tier, recipe: Recipe, task: Task, *, budget: bool) -> Wanted:
-    needs = frozenset({"json"}) if task.kind is TaskKind.EXTRACT and task.schema is not None else frozenset()
-    return Wanted(tier, recipe, needs, priced=budget)
 
 
 def _turn(job: WaitingJob, jobs: list[WaitingJob], load: Counter[str]) -> tuple[int, int, int]:

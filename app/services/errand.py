@@ -32,7 +32,6 @@ from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
-from app.services.dispatching import wanted
 from app.services.feedback import Feedback, Flown
 from app.services.keyring import Keyring, Lane
 from app.services.learning import Learner
@@ -184,7 +183,7 @@ class Errand:
     def _word(self) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
         ask = self._ask
-        wish = wanted(ask.tier, ask.plan.recipe, ask.task, budget=ask.max_cost_micro is not None)
+        wish = ask.terms.wanted(ask.plan.recipe)
         widest = max((d.context_window for d in self._fleet.deployments if eligible(d, wish) is None), default=0)
         for item in self._ask.items:
             worded = self._wording.first(item, cut=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from app.core.outlook import Outlook, Standing, outlook
-from app.core.seating import Wanted, eligible
+from app.core.routing import Wanted
+from app.core.seating import eligible
 from app.gates.limits import ScopeUsage
 from app.ledger import yard
-from app.services.dispatching import wanted
 from app.services.fleetview import FleetView, Seen
 
 _RULES = {
@@ -49,7 +49,7 @@ class Lookout:
         waits = yard.waits(self.engine, job_id)
         if waits is None:
             return None
-        wants = wanted(waits.tier, waits.recipe, waits.task, budget=waits.budget)
+        wants = waits.terms.wanted(waits.recipe)
         now_ms = self.view.gates.now_ms()
         shut = outlook_of(self.view.look(), wants, now_ms=now_ms, look_every_s=self.look_every_s)
         return shut or self._retries()

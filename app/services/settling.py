@@ -21,7 +21,7 @@ from app.core.values import FailureKind
 from app.ledger import remembering
 from app.ledger import settling as ledger
 from app.ledger.settling import OpenChunk, RungAsk
-from app.services.dispatching import RING_PATIENCE_S, wanted
+from app.services.dispatching import RING_PATIENCE_S
 from app.services.fleetview import FleetView, Seen
 from app.services.outlook import outlook_of
 
@@ -134,14 +134,14 @@ class Settler:
         seats = self._bench(chunk, plan, hopeful, frozenset())
         if _would_ask(plan.extended(seats), tables, stuck):
             return None
-        seats = self._bench(replace(chunk, budget=False), plan, hopeful, frozenset())
+        seats = self._bench(replace(chunk, terms=replace(chunk.terms, budget=False)), plan, hopeful, frozenset())
         return plan.ended("unpriced" if _would_ask(plan.extended(seats), tables, stuck) else "nobody_left")
 
     def _shut_until_deadline(self, chunk: OpenChunk, plan: Plan, everyone: list[Seen]) -> bool:
         """Does every quota that may serve start anew only after the job's deadline?"""
         ahead = outlook_of(
             everyone,
-            wanted(chunk.tier, plan.recipe, chunk.task, budget=chunk.budget),
+            chunk.terms.wanted(plan.recipe),
             now_ms=self.view.gates.now_ms(),
             look_every_s=self.look_every_s,
         )
@@ -151,8 +151,7 @@ class Settler:
     def _bench(chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str]) -> tuple[Seat, ...]:
         """Seats for those who are not among the ``seated``; whom of them an item may still ask is the strategy's."""
         tracks = [Track(s.deployment, pace=1.0, behind_s=s.behind_s) for s in seen]
-        wish = wanted(chunk.tier, plan.recipe, chunk.task, budget=chunk.budget)
-        return further_seats(tracks, wish, plan, seated)
+        return further_seats(tracks, chunk.terms.wanted(plan.recipe), plan, seated)
 
 
 def _spared(

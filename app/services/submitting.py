@@ -21,7 +21,8 @@ from sqlalchemy import Engine
 from app.core import recipe as recipes
 from app.core.errors import InputError, UsageError
 from app.core.recipe import Recipe
-from app.core.seating import Wanted, eligible
+from app.core.routing import Routing, Terms, Wanted
+from app.core.seating import eligible
 from app.core.task import Task
 from app.core.values import Deployment, TaskKind, Tier
 from app.ledger import door
@@ -98,8 +99,12 @@ class JobSpec(BaseModel):
 
     @property
     def wanted(self) -> Wanted:
-        needs = frozenset({"json"}) if self.task == "extract" and self.schema_ is not None else frozenset[str]()
-        return Wanted(Tier(self.tier), self.recipe, needs, priced=self.max_cost_usd is not None)
+        budget = self.max_cost_usd is not None
+        return Terms(Tier(self.tier), self.task_of_items, budget, self.routing).wanted(self.recipe)
+
+    @property
+    def routing(self) -> Routing:
+        return Routing()
 
     @property
     def task_of_items(self) -> Task:
@@ -160,6 +165,7 @@ class Submitter:
             max_cost_micro=None if spec.max_cost_usd is None else round(spec.max_cost_usd * 1_000_000),
             idempotency_key=spec.idempotency_key,
             cached_ok=spec.allow_cached,
+            routing=spec.routing,
         )
         return door.store_job(self.engine, job, rows, skip_duplicates)
 

@@ -12,7 +12,7 @@ from app.gates.spill import Spill
 from app.ledger import journal, remembering, settling, upkeep, yard
 from app.ledger.upkeep import Swept
 from app.services.asking import Asker
-from app.services.dispatching import RING_PATIENCE_S, wanted
+from app.services.dispatching import RING_PATIENCE_S
 from app.services.fleetview import FleetView
 from app.services.health import longest_ping_s
 from app.services.outlook import outlook_of
@@ -75,7 +75,7 @@ class Sweeper:
         seen, now_ms = self.view.look(), self.view.gates.now_ms()
         chunks = []
         for job in jobs:
-            wants = wanted(job.tier, job.recipe, job.task, budget=job.budget)
+            wants = job.terms.wanted(job.recipe)
             if outlook_of(seen, wants, now_ms=now_ms, look_every_s=self.look_every_s) is None:
                 continue
             while (chunk_id := remembering.claim_remembered(self.engine, job)) is not None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from app.core.ballots import Ballot, Verdict
 from app.core.plan import SYNTHESISER, VOICE, Plan
 from app.core.recipe import STRATEGIES, Recipe, parse
-from app.core.seating import Chunk, Track, Wanted, eligible, further_seats, seat_chunk, serving
+from app.core.routing import Wanted
+from app.core.seating import Chunk, Track, eligible, further_seats, seat_chunk, serving
 from app.core.strategies import decide
 from app.core.values import Deployment, Price, Tier
 
