@@ -111,9 +111,7 @@ def _likelihood(told: Sequence[_Told], weights: Sequence[float], penalty: float)
     return fitted - penalty / 2 * sum((w - mean) ** 2 for w in weights)
 
 
-def _slopes(
-    told: Sequence[_Told], weights: Sequence[float], penalty: float
-) -> tuple[list[float], list[list[float]]]:
+def _slopes(told: Sequence[_Told], weights: Sequence[float], penalty: float) -> tuple[list[float], list[list[float]]]:
     """Gradient, and the negative of the matrix of second derivatives: the information."""
     size = len(weights)
     mean = sum(weights) / size
