@@ -15,6 +15,12 @@ from app.core.values import Deployment
 
 VOICE = "voice"
 SYNTHESISER = "synthesiser"
+JUDGE = "judge"
+"""Picks one of the candidates: its vote is ``seat:3``, the seat whose answer it chose."""
+VERIFIER = "verifier"
+"""Checks one answer: its vote is ``accept:3`` or ``reject:3``, the verdict on the answer of that seat."""
+THINKER = "thinker"
+WORKER = "worker"
 CACHE = "cache"
 """The seat of an earlier job's decision on the same question, where a job takes one for want of anybody to ask."""
 

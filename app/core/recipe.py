@@ -28,6 +28,7 @@ class Shape:
     ``parameters``: name → default, in the order of the canonical form; None: made from the council. ``order``: who is
     asked first: whoever is free soonest, the best, or the cheapest. ``roles``: seated beside the voices, the strongest
     first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
+    ``voice``: the role of those whose answers count.
     """
 
     version: int
@@ -36,6 +37,7 @@ class Shape:
     roles: tuple[str, ...] = ()
     most_voices: int | None = None
     extra_calls: int = 0
+    voice: str = "voice"
 
 
 SHAPES: dict[str, Shape] = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.core.ballots import Verdict
-from app.core.plan import VOICE, Plan, Seat, seat
+from app.core.plan import Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.strategies import decide
@@ -120,14 +120,16 @@ def seat_chunk(
     """
     serves = serving(tracks, wanted)
     ordered = _ordered(serves, wanted.recipe)
-    first = _asked_at_once(ordered, wanted.recipe)
-    if not first or any(t.free_in_s() > horizon_s for t in first):
+    beside = _roles(tracks, wanted)
+    first, leading = _asked_at_once(ordered, beside, wanted.recipe)
+    at_once = [*first, *leading]
+    if not at_once or any(t.free_in_s() > horizon_s for t in at_once):
         return None
-    size = min([chunk_size, available, *(_fits(t, horizon_s) for t in first)])
+    size = min([chunk_size, available, *(_fits(t, horizon_s) for t in at_once)])
     others = _bench([t for t in ordered if t not in first], wanted.recipe, size)
     voices = [*first, *others][: wanted.recipe.attempts]
-    seats = [*(_seat(t) for t in voices), *_roles(tracks, wanted)]
-    _load(first, others, wanted.recipe, size)
+    seats = [*_voices(voices, wanted.recipe), *(_seat(t, role) for t, role in beside)]
+    _load(at_once, others, wanted.recipe, size)
     return Chunk(size, Plan(wanted.recipe, tuple(seats), seed))
 
 
@@ -138,9 +140,11 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if eligible(t.deployment, wanted) is None and t.deployment.name not in used]
-    seats = [_seat(t) for t in sorted(serves, key=_by_free(serves))]
-    spoken = {(s.role, s.deployment) for s in plan.seats if s.role != VOICE and s.deployment in used}
-    return (*seats, *(s for s in _roles(tracks, wanted) if (s.role, s.deployment) not in spoken))
+    seats = _voices(sorted(serves, key=_by_free(serves)), wanted.recipe)
+    voice = wanted.recipe.shape.voice
+    spoken = {(s.role, s.deployment) for s in plan.seats if s.role != voice and s.deployment in used}
+    beside = [_seat(t, role) for t, role in _roles(tracks, wanted)]
+    return (*seats, *(s for s in beside if (s.role, s.deployment) not in spoken))
 
 
 def _ordered(tracks: list[Track], recipe: Recipe) -> list[Track]:
@@ -153,11 +157,16 @@ def _ordered(tracks: list[Track], recipe: Recipe) -> list[Track]:
             return sorted(tracks, key=_by_free(tracks))
 
 
-def _asked_at_once(ordered: list[Track], recipe: Recipe) -> list[Track]:
-    """Whose voices the strategy wants first, were they all seated in this order: its own first move says it."""
-    move = decide(Plan(recipe, tuple(_seat(t) for t in ordered)), ())
+def _asked_at_once(
+    ordered: list[Track], beside: list[tuple[Track, str]], recipe: Recipe
+) -> tuple[list[Track], list[Track]]:
+    """Whom the strategy asks first, were all seated in this order: its own first move. (voices, roles beside)"""
+    seats = [*_voices(ordered, recipe), *(_seat(t, role) for t, role in beside)]
+    move = decide(Plan(recipe, tuple(seats)), ())
     assert not isinstance(move, Verdict)
-    return [ordered[index] for index in sorted(ask.seat for ask in move)]
+    asked = sorted(ask.seat for ask in move)
+    voices = len(ordered)
+    return [ordered[n] for n in asked if n < voices], [beside[n - voices][0] for n in asked if n >= voices]
 
 
 def _fits(track: Track, horizon_s: float) -> int:
@@ -183,14 +192,18 @@ def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) ->
             third.take(size * BENCH_LOAD)
 
 
-def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[Seat]:
+def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[tuple[Track, str]]:
     """For each role beside the voices the strongest that may see the item, best first."""
     allowed = [t for t in tracks if eligible(t.deployment, wanted) is None]
     best = sorted(allowed, key=_by_rank)[:_ROLE_CANDIDATES]
-    return [_seat(t, role) for role in wanted.recipe.shape.roles for t in best]
+    return [(t, role) for role in wanted.recipe.shape.roles for t in best]
 
 
-def _seat(track: Track, role: str = VOICE) -> Seat:
+def _voices(tracks: Iterable[Track], recipe: Recipe) -> list[Seat]:
+    return [_seat(t, recipe.shape.voice) for t in tracks]
+
+
+def _seat(track: Track, role: str) -> Seat:
     return seat(track.deployment, role, track.latency_ms)
 
 

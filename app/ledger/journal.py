@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from app.core import parts
+from app.core.briefs import Said
 from app.core.matrix import GROWS_LOAD
 from app.core.plan import Plan
 from app.core.routing import Terms
@@ -25,7 +27,8 @@ from app.ledger.states import AttemptState
 class TakenItem:
     """``written``: attempts already on the books for this seat (an ask may change hands); ``used``: those of them
     that were sent, or may have been; ``failed``: calls for it that failed at any seat of its chunk, ``lately``: in
-    the last minute, by trouble that grows load; ``turns``: of a chat; ``voices``: for a synthesis."""
+    the last minute, by trouble that grows load; ``turns``: of a chat; ``said``: what others have said of it, where
+    the seat is to hear that."""
 
     id: int
     text: str
@@ -34,7 +37,7 @@ class TakenItem:
     failed: int = 0
     lately: int = 0
     turns: Turns | None = None
-    voices: tuple[str, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +196,9 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         found = connection.exec_driver_sql(
             _TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids, "trouble": _TROUBLE}
         ).all()
-        voices = _voices(connection, chunk, item_ids, the_plan) if the_plan.seats[seat].role != "voice" else {}
+        said = _said(connection, chunk, item_ids, the_plan) if parts.hears(the_plan.seats[seat]) else {}
     items = tuple(
-        TakenItem(i, text, written, used, failed, lately, _turns(turns), voices.get(i, ()))
+        TakenItem(i, text, written, used, failed, lately, _turns(turns), said.get(i, ()))
         for i, text, written, used, failed, lately, turns in found
     )
     return TakenAsk(
@@ -220,17 +223,18 @@ def _turns(stored: list[list[str]] | None) -> Turns | None:
     return None if stored is None else tuple((role, content) for role, content in stored)
 
 
-def _voices(connection: Connection, chunk_id: int, item_ids: list[int], plan: Plan) -> dict[int, tuple[str, ...]]:
-    """The council's answers for each item, best seat first: what a synthesis is written from."""
+def _said(connection: Connection, chunk_id: int, item_ids: list[int], plan: Plan) -> dict[int, tuple[Said, ...]]:
+    """What lies on the table of each item: every seat that was heard, whether it could be read or not."""
     rows = connection.exec_driver_sql(
-        "SELECT item_id, seat, answer FROM votes WHERE chunk_id = %s AND item_id = ANY(%s) AND answer IS NOT NULL",
+        "SELECT item_id, seat, answer, coalesce(reason, ''), flags FROM votes"
+        " WHERE chunk_id = %s AND item_id = ANY(%s) AND failure_kind IS NULL ORDER BY seat",
         (chunk_id, item_ids),
     ).all()
-    rows = sorted((r for r in rows if plan.seats[r[1]].role == "voice"), key=lambda r: plan.seats[r[1]].rank)
-    voices: dict[int, tuple[str, ...]] = {}
-    for item_id, _, answer in rows:
-        voices[item_id] = (*voices.get(item_id, ()), answer)
-    return voices
+    said: dict[int, tuple[Said, ...]] = {}
+    for item_id, seat, answer, reason, flags in rows:
+        one = Said(seat, plan.seats[seat].role, answer, reason, tuple(flags))
+        said[item_id] = (*said.get(item_id, ()), one)
+    return said
 
 
 def open_attempts(
@@ -248,7 +252,7 @@ def open_attempts(
     An item that is missing from the answer already has that attempt: somebody else made the call. All are missing
     where ``worker`` no longer holds the ask's lease.
     """
-    purpose = "vote" if ask.plan.seats[ask.seat].role == "voice" else "synthesis"
+    purpose = parts.PURPOSES[ask.plan.seats[ask.seat].role]
     columns = list(zip(*((o.item_id, o.number, o.reserved_tokens) for o in openings), strict=True))
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(

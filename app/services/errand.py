@@ -336,7 +336,7 @@ class Errand:
         self._feedback.tell(flown.values())
 
     def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
-        parsed = self._ask.task.read(answer.text)
+        parsed = self._wording.read(question.item, answer.text)
         if parsed.answer is None:
             cut = answer.finish is Finish.LENGTH
             if matrix.after_abstention(question.used, self._ask.tries, cut=cut) is Here.RESTATE:

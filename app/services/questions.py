@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.core import pricing, prompts
+from app.core import pricing
+from app.core.contract import Parsed
 from app.core.matrix import Here
-from app.core.plan import SYNTHESISER
+from app.core.parts import Part
 from app.core.pricing import guess_tokens
 from app.core.trimming import Turns, count_turns, cut_text, cut_turns, flat, stated_share
 from app.core.values import Deployment, Request, Usage
@@ -123,16 +124,21 @@ class Wording:
         done: frozenset[Here] = frozenset(),
         size: int | None = None,
     ) -> Question:
-        ask, deployment = self.ask, self.deployment
+        deployment = self.deployment
         text, turns = _text(item, size) or ("", None)
-        if ask.plan.seats[ask.seat].role == SYNTHESISER:
-            request = prompts.synthesis(ask.task, text, item.voices, deployment, ask.plan.seed + item.id)
-        else:
-            request = prompts.ask(ask.task, text, deployment, turns=turns, restated=Here.RESTATE in done)
+        request = self._part(item).request(deployment, text=text, turns=turns, restated=Here.RESTATE in done)
         question = Question(item, number, used, request, pricing.estimate_input_tokens(request.messages), 0, 0)
         question.done, question.size = done, size
         self.estimate(question)
         return question
+
+    def read(self, item: TakenItem, answer: str) -> Parsed:
+        """What was said of the item, by the contract of the seat's role."""
+        return self._part(item).read(answer)
+
+    def _part(self, item: TakenItem) -> Part:
+        ask = self.ask
+        return Part.of(ask.plan, ask.seat, item.id, ask.task, item.text, item.said)
 
     def _needs(self, question: Question) -> int:
         ratio = self.pulse.input_ratio if self.pulse.samples >= LEARNED_AFTER else 1.0
