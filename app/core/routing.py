@@ -61,7 +61,7 @@ class Routing:
     privacy: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key, value in asdict(self).items() if value not in (None, "", ())}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Routing:
