@@ -91,6 +91,11 @@ def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
     ]
 
 
+def last_chunk(connection: Connection) -> int:
+    """The number of the youngest chunk; 0 before the first."""
+    return int(connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM chunks").scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class Waits:
     """A running job of which items are left: what it asks of those who may serve them."""

@@ -13,7 +13,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core.balancing import MODES
 from app.core.errors import FleetError, NotFound
 from app.core.values import Deployment, Limits, Price, Tier
 from app.registry import prices
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _PROVIDER_KEYS = tuple(field.alias or name for name, field in ProviderRow.model_fields.items())
 _MODEL_KEYS = tuple(ModelRow.model_fields)
+_TABLES = ("provider", "balance")
+_BALANCED_TIERS = tuple(tier.value for tier in Tier)
 _PLAIN = {
     "string_type": "must be a string",
     "bool_type": "must be true or false",
@@ -58,6 +61,8 @@ class Fleet:
     """In the order of the file, at the prices of one day."""
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
+    balance: Mapping[str, str] = field(default_factory=dict)
+    """Tier → mode of balancing (``app.core.balancing``), where the file says one."""
 
     @cached_property
     def _providers(self) -> Mapping[str, ProviderRow]:
@@ -143,7 +148,9 @@ def parse(raw: bytes, path: Path, on: dt.date | None = None) -> Fleet:
     """As ``load``, for bytes already read. Errors name ``path``; a relative ``api_key_file`` starts beside it."""
     text = _text(raw, path)
     document = _document(text, path)
-    rows, problems = _rows(document, Lines(text))
+    lines = Lines(text)
+    rows, problems = _rows(document, lines)
+    problems = sorted([*problems, *_balance_problems(document, lines)])
     if problems:
         raise _error(path, problems)
     rows = [_anchored(row, path.parent) for row in rows]
@@ -151,6 +158,7 @@ def parse(raw: bytes, path: Path, on: dt.date | None = None) -> Fleet:
         providers=tuple(rows),
         deployments=_deployments(rows, on or _today()),
         digest=hashlib.sha256(raw).hexdigest(),
+        balance=document.get("balance", {}),
     )
 
 
@@ -199,7 +207,7 @@ def _rows(document: dict[str, Any], lines: Lines) -> tuple[list[ProviderRow], li
     tables = document.get("provider")
     rows: list[ProviderRow] = []
     found: list[tuple[Place, str]] = []
-    found += [((key,), _unknown(key, ("provider",))) for key in document if key != "provider"]
+    found += [((key,), _unknown(key, _TABLES)) for key in document if key not in _TABLES]
     if isinstance(tables, dict):
         found.append((("provider",), "write [[provider]], with two brackets: there can be several"))
     elif not isinstance(tables, list) or not tables:
@@ -215,6 +223,22 @@ def _rows(document: dict[str, Any], lines: Lines) -> tuple[list[ProviderRow], li
                 ]
         found += _twice(tables, lines)
     return rows, sorted((lines.find(place), what) for place, what in found)
+
+
+def _balance_problems(document: dict[str, Any], lines: Lines) -> Iterator[Problem]:
+    """What is wrong in ``[balance]``: a mode of balancing for each tier that is to have another than the default."""
+    table = document.get("balance", {})
+    if not isinstance(table, dict):
+        yield lines.find(("balance",)), "write [balance], a table: tier = mode"
+        return
+    for tier, mode in table.items():
+        line = lines.find(("balance", tier))
+        if tier not in _BALANCED_TIERS:
+            yield line, f"balance: {_unknown(tier, _BALANCED_TIERS)}"
+        elif mode not in MODES:
+            near = nearest(mode, MODES) if isinstance(mode, str) else None
+            meant = f'; did you mean "{near}"?' if near else ""
+            yield line, f"balance: {tier} must be one of {', '.join(MODES)}{meant}"
 
 
 def _twice(tables: list[Any], lines: Lines) -> Iterator[tuple[Place, str]]:

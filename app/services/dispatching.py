@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
 from app.core.ballots import Verdict
-from app.core.seating import Chunk, Track, seat_chunk
+from app.core.seating import Chunk, seat_chunk
 from app.core.strategies import decide
+from app.core.tracks import Track
 from app.ledger import yard
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
 from app.services.fleetview import FleetView
+from app.services.rationing import ration
 
 # Bells that have not been answered after this long are rung again by the sweep.
 RING_PATIENCE_S = 45.0
@@ -39,9 +41,10 @@ class Dispatcher:
             if not jobs:
                 return []
             tracks = self.view.tracks(yard.queued_calls(connection))
+            ration(tracks, jobs)
             ready = {job.place: job.ready for job in jobs}
             load = Counter({job.id: job.on_track for job in jobs})
-            seed = 0
+            seed = yard.last_chunk(connection)
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
                 chunk = self._seat(job, tracks, ready[job.place], seed)
@@ -61,9 +64,14 @@ class Dispatcher:
         return waves
 
     def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
+        """The job's own wish of balancing comes before what the fleet file says for its tier."""
+        wanted = job.terms.wanted(job.recipe)
+        if not wanted.routing.balance:
+            of_tier = self.view.fleet.current().balance.get(job.terms.tier, "")
+            wanted = replace(wanted, routing=replace(wanted.routing, balance=of_tier))
         return seat_chunk(
             tracks,
-            job.terms.wanted(job.recipe),
+            wanted,
             available=available,
             chunk_size=self.chunk_size,
             horizon_s=self.horizon_s,

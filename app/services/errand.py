@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core import matrix
 from app.core.errors import NotFound, ServiceMissing
 from app.core.matrix import Here
-from app.core.seating import eligible
+from app.core.selection import eligible
 from app.core.values import Answer, Failure, FailureKind, Finish
 from app.gates.breaker import Breaker
 from app.gates.limits import Gates, Grant

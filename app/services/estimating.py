@@ -9,8 +9,9 @@ from typing import Any
 from app.core import forecast, pricing, prompts
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
-from app.core.seating import Track, serving
+from app.core.seating import serving
 from app.core.task import Task
+from app.core.tracks import Track
 from app.core.values import Deployment, Price, TaskKind, Usage
 from app.ledger.door import Row
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from app.core import pricing
 from app.core.health import State
-from app.core.seating import Track
-from app.core.values import Deployment, Limits, Usage
+from app.core.quotas import Quota
+from app.core.selection import ORDINARY_TOKENS, ordinary_call
+from app.core.tracks import Track
+from app.core.values import Deployment, Limits
 from app.gates.breaker import Breaker, BreakerView
 from app.gates.limits import Gates, RuleUsage, ScopeUsage
 from app.gates.pulse import Pulse, Pulses
@@ -21,7 +23,6 @@ from app.registry.fleet import Fleet, FleetFile
 from app.services.scopes import UNNAMED_CONCURRENCY, capacity, key_scopes
 
 _UNKNOWN_LATENCY_MS = 1_000.0
-_UNKNOWN_TOKENS = 200.0
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 40
 _PROBING_PACE = 0.1
@@ -29,6 +30,8 @@ DEGRADED_BEHIND_S = 10.0
 """A degraded deployment is passed by while a healthy one is free within so many seconds more: half of the horizon."""
 _WINDOWS_S = {"pm": 60.0, "ph": 3600.0}
 """Length of a rolling rule by its name without its first letter."""
+_PERIODS_S = {"d": 86_400.0, "mo": 30 * 86_400.0}
+"""Length of a calendar rule's period, about: a day has 23 hours at times, a month 31 days."""
 BURST = 0.1
 """Share of a minute's quota that may leave within one second, see ``Gates``."""
 
@@ -53,6 +56,32 @@ class Seen:
     def opens_s(self) -> float:
         """Seconds until the gates let one small call through, with whichever key; infinite if never."""
         return min(_opens_s(of_key) for of_key in self.by_key)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Of an ordinary call lately, else of its last ping; None: it was never measured."""
+        return self.pulse.latency_ms or (self.health.latency_ms if self.health is not None else None) or None
+
+    @property
+    def tokens(self) -> float:
+        """Of an ordinary call, input and output together."""
+        return self.pulse.tokens_per_call or ORDINARY_TOKENS
+
+    @property
+    def cost_micro(self) -> int | None:
+        """Of an ordinary call; None: its price is unknown."""
+        return pricing.cost_micro(ordinary_call(self.tokens), self.deployment.price)
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """Of its day and month, in ordinary calls: those of the account and its own, of all keys together."""
+        found: dict[tuple[int, str], list[RuleUsage]] = {}
+        for of_key in self.by_key:
+            for scope, usage in enumerate(of_key):
+                for rule in usage.rules:
+                    if rule.limit is not None and rule.rule[1:] in _PERIODS_S:
+                        found.setdefault((scope, rule.rule), []).append(rule)
+        return tuple(_quota(rules, self.tokens) for rules in found.values() if len(rules) == len(self.by_key))
 
     @property
     def usable(self) -> bool:
@@ -104,9 +133,9 @@ class FleetView:
 
 
 def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> Track:
-    deployment, pulse = seen.deployment, seen.pulse
-    latency_ms = pulse.latency_ms or (seen.health and seen.health.latency_ms) or _UNKNOWN_LATENCY_MS
-    tokens = pulse.tokens_per_call or _UNKNOWN_TOKENS
+    deployment = seen.deployment
+    latency_ms = seen.latency_ms or _UNKNOWN_LATENCY_MS
+    tokens = seen.tokens
     shared = [d.name for d in fleet.deployments if d.provider == deployment.provider]
     names = shared if _any(deployment.provider_limits) else [deployment.name]
     calls = sum(queued.get(name, (0, 0))[0] for name in names)
@@ -118,7 +147,6 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
     if seen.breaker.state == "half_open":
         pace, room = min(pace, _PROBING_PACE), 0.0  # a probe, not a load
     opens_s = seen.opens_s
-    half_half = Usage(input_tokens=int(tokens / 2), output_tokens=int(tokens / 2))
     return Track(
         deployment,
         pace=min(pace, speed),
@@ -127,9 +155,11 @@ def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> T
         room=room,
         opens_s=opens_s,
         latency_ms=latency_ms,
-        cost_micro=pricing.cost_micro(half_half, deployment.price),
+        cost_micro=seen.cost_micro,
         asks=MOST_ASKS - asks,
         behind_s=seen.behind_s,
+        measured_ms=seen.latency_ms,
+        quotas=seen.quotas,
     )
 
 
@@ -179,6 +209,15 @@ def _room(usages: Iterable[ScopeUsage], tokens: float) -> float:
         ),
         default=math.inf,
     )
+
+
+def _quota(rules: Sequence[RuleUsage], tokens: float) -> Quota:
+    """One rule of every key, added up; it starts anew when the last of them does."""
+    calls = 1 / _each(rules[0], tokens)
+    limit = sum(rule.limit or 0 for rule in rules)
+    left = sum(max(0, (rule.limit or 0) - rule.used) for rule in rules)
+    resets_s = max(rule.resets_ms for rule in rules) / 1000
+    return Quota(rules[0].rule, limit * calls, left * calls, resets_s, _PERIODS_S[rules[0].rule[1:]])
 
 
 def _each(rule: RuleUsage, tokens: float) -> float:

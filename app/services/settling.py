@@ -15,8 +15,9 @@ from app.core.ballots import Ask, Ballot, Verdict
 from app.core.health import State
 from app.core.matrix import PASSES
 from app.core.plan import Plan, Seat
-from app.core.seating import Track, further_seats
+from app.core.seating import further_seats
 from app.core.strategies import decide
+from app.core.tracks import Track
 from app.core.values import FailureKind
 from app.ledger import remembering
 from app.ledger import settling as ledger
@@ -125,7 +126,7 @@ class Settler:
         everyone = self.view.look()
         # Whoever has just refused a seat is not seated again in the same breath, but when the chunk has been parked.
         seated = frozenset() if chunk.parked and plan == chunk.plan else frozenset(s.deployment for s in plan.seats)
-        seats = self._bench(chunk, plan, [s for s in everyone if s.usable], seated)
+        seats = self._bench(chunk, plan, [s for s in everyone if s.usable], seated, as_fast_as_now=True)
         if _would_ask(plan.extended(seats), tables, stuck):
             return plan.extended(seats)
         if self._shut_until_deadline(chunk, plan, everyone):
@@ -148,9 +149,20 @@ class Settler:
         return ahead is not None and bool(ahead.waiting) and ahead.hopeless_within_s > chunk.left_s
 
     @staticmethod
-    def _bench(chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str]) -> tuple[Seat, ...]:
-        """Seats for those who are not among the ``seated``; whom of them an item may still ask is the strategy's."""
-        tracks = [Track(s.deployment, pace=1.0, behind_s=s.behind_s) for s in seen]
+    def _bench(
+        chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str], *, as_fast_as_now: bool = False
+    ) -> tuple[Seat, ...]:
+        """Seats for those who are not among the ``seated``; whom of them an item may still ask is the strategy's.
+
+        Else than ``as_fast_as_now`` somebody who is too slow for the job now counts as well: it may be faster later.
+        """
+        tracks = [
+            Track(
+                s.deployment, pace=1.0, behind_s=s.behind_s, latency_ms=s.latency_ms or 1_000.0,
+                cost_micro=s.cost_micro, measured_ms=s.latency_ms if as_fast_as_now else None,
+            )
+            for s in seen
+        ]  # fmt: skip
         return further_seats(tracks, chunk.terms.wanted(plan.recipe), plan, seated)
 
 
