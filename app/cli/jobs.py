@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import servers
-from app.cli.output import clock, cost, duration, one_line, put, put_json, put_table, say
+from app.cli.output import clock, cost, duration, one_line, put, put_json, put_table, say, usd
 from app.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ def _status_words(found: JobStatus) -> str:
         f"tokens    {found.input_tokens:,} in, {found.output_tokens:,} out",
         f"cost      {cost(found.cost_micro / 1e6, found.unpriced, 'calls')}",
     ]
+    if found.duplicates or found.similar:
+        lines.append(f"doubles   {found.duplicates:,} identical items and {found.similar:,} similar ones asked once")
+    if found.reused:
+        lines.append(f"reused    {found.reused:,} votes of other jobs, which paid {usd(found.reused_micro / 1e6)}")
     if found.mean_calls is not None:
         lines.append(f"per item  {found.mean_calls:.3f} calls")
     if found.accuracy is not None:

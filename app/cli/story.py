@@ -21,6 +21,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield "text      " + (text if len(text) <= _TEXT_CHARS else text[:_TEXT_CHARS] + "…").replace("\n", "\n          ")
     if found["gold"] is not None:
         yield f"gold      {one_line(found['gold'])}"
+    if (first := found["same_as"]) is not None:
+        alike = "the same" if first["similarity"] is None else f"nearly the same ({first['similarity']:.2f})"
+        yield f"asks      {alike} as {one_line(first['custom_id'])}: asked once, for both"
     yield f"recipe    {found['recipe']}, tier {found['tier']}"
     if found["plan"] is None:
         yield "plan      none: it never left the yard" if found["decision"] else "plan      none yet: it is in the yard"

@@ -55,6 +55,9 @@ def submit(
     allow_cached: Annotated[
         bool, typer.Option("--allow-cached", help="Where nobody can be asked, take an earlier job's answer.")
     ] = False,
+    no_dedupe: Annotated[bool, typer.Option("--no-dedupe", help="Ask every item, also identical ones.")] = False,
+    similar: Annotated[float | None, typer.Option(help="Ask items once that are so alike: 0.8 to 1.")] = None,
+    reuse_votes: Annotated[str | None, typer.Option(help="Count votes bought earlier for the same: 30d, 12h.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Same key and same input: the same job.")] = None,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Leave wrong rows out and go on.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say calls, tokens, cost and time only.")] = False,
@@ -78,6 +81,9 @@ def submit(
         "priority": priority,
         "max_cost_usd": max_cost,
         "allow_cached": allow_cached,
+        "dedupe": not no_dedupe,
+        "similar": similar,
+        "reuse_votes_s": None if reuse_votes is None else _seconds_back(reuse_votes),
         "idempotency_key": idempotency_key,
     }
     fitting = "classify" if given["labels"] else "extract" if given["schema"] is not None else "generate"
@@ -202,15 +208,27 @@ def seconds_until(text: str) -> float:
 
     Raises ``UsageError`` for anything else, for moments that are past, and for more than a year.
     """
-    if re.fullmatch(r"(?:\d{1,9}(?:\.\d{1,6})?[smhd])+", text):
-        left = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
-    else:
-        left = _seconds_to(text)
+    span = _span(text)
+    left = _seconds_to(text) if span is None else span
     if left <= 0:
         raise UsageError(f"--deadline: {text[:40]} is past")
     if left > _LONGEST_S:
         raise UsageError(f"--deadline: {text[:40]} is more than a year away")
     return left
+
+
+def _span(text: str) -> float | None:
+    """``2h`` or ``1d12h`` in seconds; None for anything else."""
+    if not re.fullmatch(r"(?:\d{1,9}(?:\.\d{1,6})?[smhd])+", text):
+        return None
+    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
+
+
+def _seconds_back(text: str) -> float:
+    span = _span(text)
+    if span is None or not 0 < span <= _LONGEST_S:
+        raise UsageError(f"--reuse-votes: {text[:40]!r} is not a time of up to a year", hint="30d, 12h, 1d12h")
+    return span
 
 
 def _seconds_to(text: str) -> float:

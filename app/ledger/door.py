@@ -14,8 +14,10 @@ from sqlalchemy import Connection, Engine
 
 from app.core.errors import Conflict, InputError, NotFound
 from app.core.routing import Routing
+from app.core.sameness import digest, question_hash
 from app.core.task import Task
 from app.core.trimming import Turns
+from app.ledger import doubles
 from app.ledger.states import JobState
 
 _COLUMNS = "job_id, n, custom_id, text, gold, turns, lane, traits, digest"
@@ -59,13 +61,22 @@ class NewJob:
     cached_ok: bool = False
     """May an item that nobody can be asked about take the answer of an earlier job to the same question?"""
     routing: Routing = field(default_factory=Routing)
+    dedupe: bool = True
+    """Are identical items asked once, and votes taken that other jobs of the team buy meanwhile?"""
+    similar: float | None = None
+    """Items at least so alike are asked once, too."""
+    reuse_votes_s: float | None = None
+    """Votes that the team has bought up to so long ago count as well."""
 
     def signature(self) -> bytes:
         """What must be equal, beside the items, for two submissions to be the same."""
         said = [self.team, self.use_case, self.tier, self.recipe, self.task.to_json(), self.priority]
         wishes = self.routing.to_json()
+        economy = [] if self.dedupe and self.similar is None and self.reuse_votes_s is None else [
+            ["economy", self.dedupe, self.similar, self.reuse_votes_s]
+        ]  # fmt: skip
         return orjson.dumps(
-            [*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else [])],
+            [*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else []), *economy],
             option=orjson.OPT_SORT_KEYS,
         )
 
@@ -93,18 +104,24 @@ def store_job(
             return _same_or_conflict(job, known, reader)
         connection.exec_driver_sql(
             "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold,"
-            " max_cost_micro, cached_ok, routing, idempotency_key, body_hash, deadline_at)"
+            " max_cost_micro, cached_ok, routing, idempotency_key, body_hash, deadline_at, question_hash, dedupe,"
+            " reuse_votes_s)"
             " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s::jsonb, %s, '',"
-            " clock_timestamp() + %s * interval '1 second')",
+            " clock_timestamp() + %s * interval '1 second', %s, %s, %s)",
             (
                 job.id, job.team, job.use_case, job.tier, job.recipe, orjson.dumps(job.task.to_json()).decode(),
                 job.priority, job.max_cost_micro, job.cached_ok,
                 orjson.dumps(job.routing.to_json()).decode(), job.idempotency_key, job.deadline_s,
+                question_hash(job.task, job.routing.privacy), job.dedupe, job.reuse_votes_s,
             ),
         )  # fmt: skip
         items = _copy(connection, job, reader, skip_duplicates)
         if not items:
             raise InputError("the input holds no items", hint="a table needs a header and at least one row")
+        if job.dedupe:
+            doubles.point_identical(connection, job.id)
+        if job.similar is not None:
+            doubles.point_similar(connection, job.id, job.similar)
         connection.exec_driver_sql(
             "UPDATE jobs SET items = %s, has_gold = %s, body_hash = %s WHERE id = %s",
             (items, reader.gold, reader.digest(), job.id),
@@ -198,8 +215,8 @@ def _blocks(job_id: str, rows: Iterable[Row]) -> Iterator[str]:
         turns = "\\N" if row.turns is None else orjson.dumps(row.turns).decode().translate(_ESCAPES)
         custom_id, text = row.custom_id.translate(_ESCAPES), row.text.translate(_ESCAPES)
         traits = "\\N" if row.traits is None else row.traits.translate(_ESCAPES)
-        digest = row.digest or "\\N"
-        line = f"{job_id}\t{n}\t{custom_id}\t{text}\t{gold}\t{turns}\t{row.lane}\t{traits}\t{digest}\n"
+        same = row.digest or digest(row.text, row.turns)
+        line = f"{job_id}\t{n}\t{custom_id}\t{text}\t{gold}\t{turns}\t{row.lane}\t{traits}\t{same}\n"
         lines.append(line)
         size += len(line)
         if size >= _FLUSH_AT_CHARS:
@@ -241,12 +258,7 @@ def change_state(engine: Engine, job_id: str, to: JobState) -> JobState:
         connection.exec_driver_sql("UPDATE jobs SET state = %s WHERE id = %s", (to.value, job_id))
         if to is JobState.CANCELLED:
             connection.exec_driver_sql("UPDATE jobs SET finished_at = clock_timestamp() WHERE id = %s", (job_id,))
-            connection.exec_driver_sql(
-                "WITH out AS (UPDATE items SET state = 'decided' WHERE job_id = %s AND state = 'ready' RETURNING id) "
-                "INSERT INTO decisions (item_id, job_id, status, votes, abstentions, calls, cost_micro, latency_ms,"
-                " flags, reason, ballots) SELECT id, %s, 'undecided', 0, 0, 0, 0, 0, '{}', 'cancelled', '[]' FROM out",
-                (job_id, job_id),
-            )
+            doubles.give_up(connection, "cancelled", "j.id = %s", (job_id,))
         return JobState(before)
 
 
@@ -261,7 +273,8 @@ def retry_failed(engine: Engine, job_id: str, deadline_s: float) -> int:
         count = connection.exec_driver_sql(
             "WITH again AS (DELETE FROM decisions WHERE job_id = %s AND status <> 'decided' RETURNING *), "
             "kept AS (INSERT INTO withdrawn_decisions (item_id, decision) SELECT item_id, to_jsonb(again) FROM again) "
-            "UPDATE items SET state = 'ready', chunk_id = NULL FROM again WHERE items.id = again.item_id",
+            "UPDATE items SET state = CASE WHEN same_as IS NULL THEN 'ready' ELSE 'double' END, chunk_id = NULL"
+            " FROM again WHERE items.id = again.item_id",
             (job_id,),
         ).rowcount
         if count:

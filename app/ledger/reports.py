@@ -93,6 +93,12 @@ class JobStatus:
     """Calls an item, over the items that are decided, undecided or failed."""
     reasons: dict[str, int]
     """Why items were not decided."""
+    duplicates: int
+    similar: int
+    """Items that took the decision of one before them that asks the same, or nearly."""
+    reused: int
+    reused_micro: int
+    """Votes taken that were bought for another job, and what they had cost it."""
 
     @property
     def calls(self) -> int:
@@ -128,6 +134,10 @@ class JobStatus:
             "deadline_at": _plain(at.deadline_at),
             "elapsed_s": round(at.elapsed_s, 1),
             "reasons": self.reasons,
+            "duplicates": self.duplicates,
+            "similar": self.similar,
+            "reused_votes": self.reused,
+            "reused_usd": self.reused_micro / 1e6,
         }
 
 
@@ -156,10 +166,20 @@ WHERE a.job_id = %s AND a.started_at >= j.created_at GROUP BY a.state
 """
 
 _VERDICTS = """
-SELECT coalesce(sum(d.votes), 0), coalesce(sum(d.abstentions), 0),
+SELECT coalesce(sum(d.votes) FILTER (WHERE i.same_as IS NULL), 0),
+       coalesce(sum(d.abstentions) FILTER (WHERE i.same_as IS NULL), 0),
        count(i.gold) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.answer = i.gold),
-       avg(d.calls)::float8
+       avg(d.calls)::float8, count(i.same_as) FILTER (WHERE i.similarity IS NULL), count(i.similarity)
 FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %s
+"""
+
+# A vote that was reused points to the attempt that bought it, which is another job's.
+_REUSED = """
+SELECT count(*), coalesce(sum(a.cost_micro), 0)::bigint
+FROM decisions d
+JOIN votes v ON v.chunk_id = d.chunk_id AND v.item_id = d.item_id
+JOIN attempts a ON a.id = v.attempt_id
+WHERE d.job_id = %s AND 'reused' = ANY (d.flags) AND 'reused' = ANY (v.flags)
 """
 
 _REASONS = """
@@ -187,7 +207,9 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         at = _progress(connection, job_id)
         job = JobLine(*connection.exec_driver_sql(_JOB_COLUMNS + "WHERE j.id = %s", (job_id,)).one())
         attempts = connection.exec_driver_sql(_ATTEMPTS, (job_id,)).all()
-        votes, abstentions, with_gold, correct, mean_calls = connection.exec_driver_sql(_VERDICTS, (job_id,)).one()
+        said = connection.exec_driver_sql(_VERDICTS, (job_id,)).one()
+        votes, abstentions, with_gold, correct, mean_calls, duplicates, similar = said
+        reused, reused_micro = connection.exec_driver_sql(_REUSED, (job_id,)).one()
         reasons = connection.exec_driver_sql(_REASONS, (job_id,)).all()
     return JobStatus(
         job=job,
@@ -205,6 +227,10 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         started_at=min((row[6] for row in attempts), default=None),
         mean_calls=mean_calls,
         reasons={row[0]: row[1] for row in reasons},
+        duplicates=duplicates,
+        similar=similar,
+        reused=reused,
+        reused_micro=reused_micro,
     )
 
 

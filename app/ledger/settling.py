@@ -14,6 +14,7 @@ from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import Plan
 from app.core.routing import Terms
 from app.core.values import FailureKind
+from app.ledger import doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def answered_since(
 def write_decisions(
     connection: Connection, chunk: OpenChunk, verdicts: Mapping[int, tuple[Verdict, Sequence[Ballot]]]
 ) -> None:
-    """Once an item: a second verdict for it is dropped by the primary key."""
+    """Once an item, with those that ask the same: a second verdict for it is dropped by the primary key."""
     said = [(item_id, v, b) for item_id, (v, b) in verdicts.items()]
     ids = [item_id for item_id, _, _ in said]
     connection.exec_driver_sql(
@@ -182,6 +183,7 @@ def write_decisions(
         ),
     )
     connection.exec_driver_sql("UPDATE items SET state = 'decided' WHERE id = ANY(%s) AND state = 'planned'", (ids,))
+    doubles.decide(connection, ids)
 
 
 def write_asks(

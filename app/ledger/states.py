@@ -13,9 +13,10 @@ class JobState(StrEnum):
 
 
 class ItemState(StrEnum):
-    READY = "ready"  # in the yard → planned, decided (overdue or cancelled before it left)
+    READY = "ready"  # in the yard → planned, decided (overdue or cancelled before it left), double (at the door)
     PLANNED = "planned"  # in a chunk → decided
-    DECIDED = "decided"  # → ready (retry on request; the decision before is kept in the history)
+    DECIDED = "decided"  # → ready, double (retry on request; the decision before is kept in the history)
+    DOUBLE = "double"  # asks the same as an item before it, and is decided with that one → decided
 
 
 class ChunkState(StrEnum):
@@ -54,7 +55,15 @@ TRANSITIONS: dict[str, tuple[type[StrEnum], set[tuple[str, str]]]] = {
     ),
     "items": (
         ItemState,
-        {("ready", "planned"), ("ready", "decided"), ("planned", "decided"), ("decided", "ready")},
+        {
+            ("ready", "planned"),
+            ("ready", "decided"),
+            ("planned", "decided"),
+            ("decided", "ready"),
+            ("ready", "double"),
+            ("double", "decided"),
+            ("decided", "double"),
+        },
     ),
     "chunks": (
         ChunkState,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     ARRAY,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -65,6 +66,12 @@ jobs = Table(
     Column("cached_ok", Boolean, nullable=False, server_default="false"),
     # The job's own wishes of those who answer, see core.routing; those that are not its own are left out.
     Column("routing", JSONB, nullable=False, server_default="{}"),
+    # Of all that is asked beside the item's text; equal for one team: votes of one job are votes in the other.
+    Column("question_hash", UUID),
+    # Are identical items asked once, and votes of others taken that were cast meanwhile?
+    Column("dedupe", Boolean, nullable=False, server_default="true"),
+    # Votes so many seconds older than the job count as well.
+    Column("reuse_votes_s", Float),
     Column("idempotency_key", Text),
     Column("body_hash", Text, nullable=False),
     _moment("deadline_at", nullable=False),
@@ -73,6 +80,7 @@ jobs = Table(
     _known_states("jobs"),
     UniqueConstraint("team", "idempotency_key"),
     Index("jobs_live", "state", postgresql_where=text("state IN ('running', 'paused')")),
+    Index("jobs_question", "team", "question_hash"),
 )
 
 items = Table(
@@ -94,9 +102,14 @@ items = Table(
     Column("traits", JSONB),
     # Of the normalised text: equal questions of one task have equal digests.
     Column("digest", UUID),
+    # The item before it in the job that asks the same, and how alike they are where they are not identical.
+    Column("same_as", BigInteger),
+    Column("similarity", REAL),
     _known_states("items"),
     UniqueConstraint("job_id", "custom_id"),
     Index("items_ready", "job_id", "n", postgresql_where=text("state = 'ready'")),
+    Index("items_digest", "digest", postgresql_where=text("digest IS NOT NULL")),
+    Index("items_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
 )
 
 chunks = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from app.core.ballots import Ballot, Status, Verdict
 from app.core.errors import NotFound
 from app.core.plan import Plan
+from app.core.sameness import DUPLICATE, SIMILAR
 from app.ledger.reports import no_job
 
 _BATCH = 500
@@ -20,7 +21,8 @@ _BATCH = 500
 @dataclass(frozen=True, slots=True)
 class Decided:
     """One decision. ``plan`` is None where the item never left the yard. ``seen``: the ballots stored with it;
-    ``kept``: those the votes table holds now."""
+    ``kept``: those the votes table holds now. ``double``: plan, ballots and verdict are those of the item before it
+    that asks the same, which has paid for them."""
 
     custom_id: str
     gold: str | None
@@ -28,6 +30,7 @@ class Decided:
     seen: tuple[Ballot, ...]
     kept: tuple[Ballot, ...]
     verdict: Verdict
+    double: bool = False
 
 
 # A plan is sent once a chunk, with its first row.
@@ -36,7 +39,8 @@ SELECT i.custom_id, i.gold, d.chunk_id,
        CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END,
        d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions, d.flags, d.reason, d.ballots,
        (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags, v.needs) ORDER BY v.seat)
-        FROM votes v WHERE v.chunk_id = d.chunk_id AND v.item_id = d.item_id)
+        FROM votes v WHERE v.chunk_id = d.chunk_id AND v.item_id = coalesce(i.same_as, i.id)),
+       i.same_as IS NOT NULL
 FROM decisions d JOIN items i ON i.id = d.item_id LEFT JOIN chunks c ON c.id = d.chunk_id
 WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
 """
@@ -51,7 +55,9 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
         chunk: tuple[int | None, Plan | None] = (None, None)
         for row in streaming.exec_driver_sql(_DECIDED, (job_id,)):
             custom_id, gold, chunk_id, plan, status, answer, agreement, confidence, votes, abstentions = row[:10]
-            flags, reason, ballots, kept = row[10:]
+            flags, reason, ballots, kept, double = row[10:]
+            if double:
+                flags = [flag for flag in flags if flag not in (DUPLICATE, SIMILAR)]
             if chunk_id is not None and chunk_id != chunk[0]:
                 chunk = (chunk_id, Plan.from_json(plan) if plan is not None else None)
             yield Decided(
@@ -61,12 +67,15 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
                 tuple(Ballot.from_json(b) for b in ballots),
                 tuple(Ballot.from_json(b) for b in kept or ()),
                 Verdict(Status(status), answer, agreement, confidence, votes, abstentions, tuple(flags), reason),
+                double,
             )
 
 
 _ITEM = """
-SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, i.chunk_id, j.recipe, j.tier, j.task
-FROM items i JOIN jobs j ON j.id = i.job_id WHERE i.job_id = %s AND i.custom_id = %s
+SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, coalesce(f.chunk_id, i.chunk_id) AS chunk_id, j.recipe, j.tier,
+       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity
+FROM items i JOIN jobs j ON j.id = i.job_id LEFT JOIN items f ON f.id = i.same_as
+WHERE i.job_id = %s AND i.custom_id = %s
 """
 
 _CHUNKS = """
@@ -105,17 +114,18 @@ FROM decisions WHERE item_id = %s
 def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
     """One item's whole story: text, plans, waves, attempts, votes, decision, and decisions a retry has withdrawn.
 
-    ``plan`` is that of its latest chunk, None while it waits in the yard. Raises ``NotFound``.
+    ``plan`` is that of its latest chunk, None while it waits in the yard. An item that asks the same as one before it
+    (``same_as``) tells that one's story, and its own decision. Raises ``NotFound``.
     """
     with engine.begin() as connection:
         item = connection.exec_driver_sql(_ITEM, (job_id, custom_id)).first()
         if item is None:
             raise _missing(connection, job_id, custom_id)
-        chunks = _rows(connection, _CHUNKS, {"item": item.id})
+        chunks = _rows(connection, _CHUNKS, {"item": item.asked})
         ids = [chunk["id"] for chunk in chunks]
-        waves = _rows(connection, _WAVES, (ids, item.id))
-        attempts = _rows(connection, _ATTEMPTS, (item.id,))
-        votes = _rows(connection, _VOTES, (ids, item.id))
+        waves = _rows(connection, _WAVES, (ids, item.asked))
+        attempts = _rows(connection, _ATTEMPTS, (item.asked,))
+        votes = _rows(connection, _VOTES, (ids, item.asked))
         decision = _rows(connection, _DECISION, (item.id,))
         withdrawn = _rows(
             connection,
@@ -132,6 +142,7 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         "n": item.n,
         "text": item.text,
         "gold": item.gold,
+        "same_as": None if item.first is None else {"custom_id": item.first, "similarity": item.similarity},
         "state": item.state,
         "tier": item.tier,
         "recipe": item.recipe,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from app.ledger import doubles
 from app.ledger.settling import RungAsk
 
 
@@ -64,17 +65,7 @@ WHERE c.state <> 'done'
 LIMIT 1000
 """
 
-_OVERDUE = """
-WITH late AS (
-    UPDATE items i SET state = 'decided' FROM jobs j
-    WHERE i.job_id = j.id AND j.state IN ('running', 'paused') AND j.deadline_at <= clock_timestamp()
-      AND i.state = 'ready'
-    RETURNING i.id, i.job_id
-)
-INSERT INTO decisions (item_id, job_id, status, votes, abstentions, calls, cost_micro, latency_ms, flags, reason,
-                       ballots)
-SELECT id, job_id, 'undecided', 0, 0, 0, 0, 0, '{}', 'overdue', '[]' FROM late
-"""
+_OVERDUE = "j.state IN ('running', 'paused') AND j.deadline_at <= clock_timestamp()"
 
 _STALE_PINGS = """
 UPDATE attempts SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
@@ -91,7 +82,7 @@ def sweep(engine: Engine, ring_patience_s: float, *, ping_patience_s: float, eve
     with engine.begin() as connection:
         lapsed = list(connection.exec_driver_sql(_LAPSED).scalars())
         ambiguous = connection.exec_driver_sql(_EXPIRE, (lapsed,)).scalar_one() if lapsed else 0
-        connection.exec_driver_sql(_OVERDUE)
+        doubles.give_up(connection, "overdue", _OVERDUE)
         connection.exec_driver_sql(_STALE_PINGS, (ping_patience_s,))
     with engine.begin() as connection:
         rung = tuple(RungAsk(*row) for row in connection.exec_driver_sql(_RING_AGAIN, (ring_patience_s, every_bell)))

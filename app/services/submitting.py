@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sqlalchemy import Engine
 
 from app.core import recipe as recipes
+from app.core import similarity
 from app.core.errors import InputError, UsageError
 from app.core.recipe import Recipe
 from app.core.routing import Routing, Terms, Wanted
@@ -70,6 +71,12 @@ class JobSpec(BaseModel):
     allow_cached: bool = False
     """Where nobody can be asked, take an earlier job's decision on the same question (same task, words and team)."""
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")] | None = None
+    dedupe: bool = True
+    """Ask identical items once, and nothing that another job of the team with the same task is asking just now."""
+    similar: Annotated[float, Field(ge=similarity.LEAST, le=1, allow_inf_nan=False)] | None = None
+    """Ask items once that are at least so alike (Jaccard's index of their shingles)."""
+    reuse_votes_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] | None = None
+    """Take votes that the team has bought up to so long ago, by the same prompt of the same model."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -87,6 +94,8 @@ class JobSpec(BaseModel):
             if self.task != "extract":
                 raise ValueError(f"a schema is for extract, not for {self.task}")
             _check_schema(self.schema_)
+        if not self.dedupe and (self.similar is not None or self.reuse_votes_s is not None):
+            raise ValueError("without dedupe every item is asked anew: leave similar and reuse_votes_s out")
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
         return self
@@ -166,6 +175,9 @@ class Submitter:
             idempotency_key=spec.idempotency_key,
             cached_ok=spec.allow_cached,
             routing=spec.routing,
+            dedupe=spec.dedupe,
+            similar=spec.similar,
+            reuse_votes_s=spec.reuse_votes_s,
         )
         return door.store_job(self.engine, job, rows, skip_duplicates)
 

@@ -88,6 +88,7 @@ class SmallYard:
         self.home = home
         self.urls = (database_url, redis_url)
         self._yards: list[Yard] = []
+        self._submitted = 0
         self._simulator: SimulatorProcess | None = None
 
     def open(
@@ -166,7 +167,10 @@ class SmallYard:
         self.sim.weather({"event": list(events), **({"answers": answers} if answers else {})})
 
     def submit(self, items: int = 1, *, texts: Sequence[str] = (), **spec: Any) -> str:
-        rows = [Row(n, f"i{n}", text) for n, text in enumerate(texts or [f"text {n}" for n in range(items)], 1)]
+        """``items`` of texts that no other job has, unless ``texts`` are given."""
+        self._submitted += 1
+        own = f" of job {self._submitted}" if self._submitted > 1 else ""
+        rows = [Row(n, f"i{n}", text) for n, text in enumerate(texts or [f"text {n}{own}" for n in range(items)], 1)]
         wanted = spec_of({"task": "classify", "labels": LABELS, **spec})
         return Submitter(self.engine, FleetFile(self.path)).submit(wanted, rows).job_id
 

@@ -19,6 +19,31 @@ ALTER TABLE items ADD COLUMN digest uuid;
 ALTER TABLE chunks ADD COLUMN lane text NOT NULL DEFAULT '';
 """
 
+_SAMENESS = """
+-- Of all that is asked beside the item's text; equal for one team: votes of one job are votes in the other.
+ALTER TABLE jobs ADD COLUMN question_hash uuid;
+-- Are identical items asked once, and votes of others taken that were cast meanwhile?
+ALTER TABLE jobs ADD COLUMN dedupe boolean NOT NULL DEFAULT true;
+-- Votes so many seconds older than the job count as well.
+ALTER TABLE jobs ADD COLUMN reuse_votes_s double precision;
+CREATE INDEX jobs_question ON jobs (team, question_hash);
+
+-- The item before it in the job that asks the same, and how alike they are where they are not identical.
+ALTER TABLE items ADD COLUMN same_as bigint;
+ALTER TABLE items ADD COLUMN similarity real;
+CREATE INDEX items_digest ON items (digest) WHERE digest IS NOT NULL;
+CREATE INDEX items_same_as ON items (same_as) WHERE same_as IS NOT NULL;
+ALTER TABLE items DROP CONSTRAINT items_state_known;
+ALTER TABLE items ADD CONSTRAINT items_state_known CHECK (state IN ('ready', 'planned', 'decided', 'double'));
+DROP TRIGGER items_transition ON items;
+CREATE TRIGGER items_transition BEFORE UPDATE OF state ON items FOR EACH ROW
+WHEN (OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
+    ('ready', 'planned'), ('ready', 'decided'), ('planned', 'decided'), ('decided', 'ready'),
+    ('ready', 'double'), ('double', 'decided'), ('decided', 'double')))
+EXECUTE FUNCTION refuse_transition();
+"""
+
 
 def upgrade() -> None:
     op.execute(_CHANGES)
+    op.execute(_SAMENESS)
