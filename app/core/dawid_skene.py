@@ -1,4 +1,4 @@
-"""What is true, and how often each voter says it, from votes alone: Dawid and Skene (1979), by expectation maximisation.
+"""What is true, and how often each voter says it, from votes alone: Dawid and Skene (1979), by expectation maximising.
 
 Two models of a voter. ``confusion``: how often it says each label where another is true; for few labels. Coins: how
 often it is right where a label is true, its errors spread evenly over the others; for many labels, and exact for two.
