@@ -91,7 +91,10 @@ def measure(questions: Iterable[Question], accuracy: Mapping[str, float], labels
             one, two = first != truth, second != truth
             for place, true in enumerate((True, one, two, one or two, one and two and first == second)):
                 counts[place] += true
-    return [Kin(*pair, *counts, labels) for pair, counts in sorted(seen.items())]
+    return [
+        Kin(first, second, n, one, two, either, same, labels)
+        for (first, second), (n, one, two, either, same) in sorted(seen.items())
+    ]
 
 
 def _log_odds(share: float, labels: int) -> float:
