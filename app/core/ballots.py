@@ -46,6 +46,24 @@ class Ballot:
         return cls(seat, answer, kind, tries=tries, flags=tuple(flags), needs=needs[0] if needs else None)
 
 
+ACCEPT, REJECT = "accept", "reject"
+
+
+def about(seat: int, word: str = "seat") -> str:
+    """The vote of a role that speaks of another's answer: ``seat:3`` a judge's, ``accept:3`` a verifier's."""
+    return f"{word}:{seat}"
+
+
+def seat_of(vote: str | None) -> int | None:
+    """The seat that such a vote speaks of; None: it is none."""
+    _, _, number = (vote or "").rpartition(":")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else None
+
+
+def accepts(vote: str | None) -> bool:
+    return vote is not None and vote.startswith(f"{ACCEPT}:")
+
+
 class Status(StrEnum):
     DECIDED = "decided"
     UNDECIDED = "undecided"

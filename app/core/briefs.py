@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core import injection
+from app.core import ballots, injection
+from app.core.ballots import ACCEPT, REJECT, seat_of
 from app.core.contract import Parsed
 from app.core.plan import THINKER, VERIFIER, VOICE, WORKER
 from app.core.prompts import about, contract_of, instruction_of, quoted
@@ -24,7 +25,6 @@ from app.core.reasoning import split_reasoning
 from app.core.task import Task
 from app.core.values import Deployment, Request
 
-ACCEPT, REJECT = "accept", "reject"
 NO_CHOICE = "no choice"
 NO_VERDICT = "no readable verdict"
 _LONGEST_REASON = 300
@@ -91,12 +91,6 @@ def to_check(said: Sequence[Said]) -> Said | None:
     return max(trusted or waiting, key=lambda one: one.seat, default=None)
 
 
-def seat_of(vote: str | None) -> int | None:
-    """The seat that a judge's or verifier's vote speaks of."""
-    _, _, number = (vote or "").rpartition(":")
-    return int(number) if number.isascii() and number.isdigit() else None
-
-
 # Judge
 
 
@@ -129,7 +123,7 @@ def read_choice(text: str, shown: Sequence[Candidate]) -> Parsed:
     for word in _stated(said):
         chosen = next((c for c in shown if c.key == word), None)
         if chosen is not None:
-            return Parsed(f"seat:{chosen.seat}", flags)
+            return Parsed(ballots.about(chosen.seat), flags)
     return Parsed(None, flags, NO_CHOICE)
 
 
@@ -176,10 +170,10 @@ def read_check(text: str, mark: str, checked: Said | None) -> Parsed:
         return Parsed(None, flags, NO_VERDICT)
     said = said.strip().strip(_WRAPPED)
     if re.fullmatch(rf"ACCEPT[\s:*-]+{mark}", said, re.IGNORECASE | re.ASCII):
-        return Parsed(f"{ACCEPT}:{checked.seat}", flags)
+        return Parsed(ballots.about(checked.seat, ACCEPT), flags)
     refused = re.match(rf"\W*REJECT\b[\s:*-]*(?:{mark})?[\s:*.-]*(.*)", said, re.IGNORECASE | re.ASCII | re.DOTALL)
     if refused is not None and f"accept {mark}" not in said.lower():
-        return Parsed(f"{REJECT}:{checked.seat}", flags, " ".join(refused[1].split())[:_LONGEST_REASON])
+        return Parsed(ballots.about(checked.seat, REJECT), flags, " ".join(refused[1].split())[:_LONGEST_REASON])
     return Parsed(None, flags, NO_VERDICT)
 
 

@@ -59,7 +59,9 @@ class Plan:
 
     What was known when the chunk left the yard, where its recipe asks for it: ``skills``, how often each deployment is
     right (deployment → label → share, "" for all labels); ``threshold``, calibrated for the job; ``choice``, how the
-    recipe itself was chosen where others might have been (an experiment's arm, a bandit's with its propensity).
+    recipe itself was chosen where others might have been (an experiment's arm, a bandit's with its propensity);
+    ``exact``, whether answers are of a closed form, the same or not, where the strategy compares them otherwise by
+    their words.
     """
 
     recipe: Recipe
@@ -69,6 +71,7 @@ class Plan:
     skills: dict[str, dict[str, float]] | None = None
     threshold: float | None = None
     choice: dict[str, Any] | None = None
+    exact: bool | None = None
 
     def extended(self, seats: tuple[Seat, ...]) -> Plan:
         return replace(self, seats=self.seats + seats)
@@ -77,7 +80,7 @@ class Plan:
         return replace(self, closed=reason)
 
     def to_json(self) -> dict[str, Any]:
-        known = {"skills": self.skills, "threshold": self.threshold, "choice": self.choice}
+        known = {"skills": self.skills, "threshold": self.threshold, "choice": self.choice, "exact": self.exact}
         return {
             "recipe": str(self.recipe),
             "seats": [_row(s) for s in self.seats],
@@ -96,6 +99,7 @@ class Plan:
             skills=data.get("skills"),
             threshold=data.get("threshold"),
             choice=data.get("choice"),
+            exact=data.get("exact"),
         )
 
 

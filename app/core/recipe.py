@@ -17,6 +17,7 @@ from app.core.errors import RecipeError
 
 MAX_COUNCIL = 15
 MAX_TRIES_AT_ONE_SEAT = 3
+MAX_ROUNDS = 5
 
 _FORM = re.compile(r"\s*([a-z][a-z-]*)(?:@(\d+))?\s*(?:\(([^()]*)\)\s*)?")
 
@@ -45,6 +46,17 @@ SHAPES: dict[str, Shape] = {
     "majority-vote": Shape(1, {"council": 3, "quorum": None, "full": False, "attempts": None}),
     "synthesize-best": Shape(1, {"council": 3, "attempts": None}, roles=("synthesiser",), extra_calls=1),
     "ranked-fallback": Shape(1, {"council": 3, "attempts": None}, order="rank"),
+    "best-of-n": Shape(1, {"council": 3, "attempts": None}, roles=("judge",), extra_calls=1),
+    "vote-then-judge": Shape(1, {"council": 3, "quorum": None, "attempts": None}, roles=("judge",), extra_calls=1),
+    "consensus": Shape(1, {"council": 3, "threshold": 0.8, "attempts": None}, roles=("synthesiser",), extra_calls=1),
+    "thinker-worker-verifier": Shape(
+        1,
+        {"rounds": 2, "attempts": None},
+        roles=("thinker", "verifier"),
+        most_voices=2,
+        extra_calls=3,
+        voice="worker",
+    ),
 }
 STRATEGIES = tuple(SHAPES)
 
@@ -167,6 +179,8 @@ def _build(strategy: str, given: dict[str, Any]) -> Recipe:
     attempts = values.get("attempts", max(6, 3 * (council + shape.extra_calls)))
     if not council <= attempts <= 100:
         raise RecipeError(f"{attempts} attempts do not cover a council of {council}", hint="choose council to 100")
+    if not 0 <= values.get("rounds", 0) <= MAX_ROUNDS or values.get("rounds") == 0:
+        raise RecipeError(f"{values['rounds']} rounds are not possible", hint=f"choose 1 to {MAX_ROUNDS}")
     others = {key: values[key] for key in values if key not in ("council", "quorum", "attempts")}
     return Recipe(strategy, council, quorum, attempts, version=shape.version, **others)
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.core.ballots import Ask, Ballot, Verdict
+from app.core.consensus import consensus
+from app.core.judged import best_of_n, thinker_worker_verifier, vote_then_judge
 from app.core.plan import CACHE, SYNTHESISER, Plan
 from app.core.table import Table, Wish
 
@@ -35,6 +37,14 @@ def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
             move = synthesize_best(table)
         case "ranked-fallback":
             move = first_answer(table, at_most=plan.recipe.council)
+        case "best-of-n":
+            move = best_of_n(table)
+        case "vote-then-judge":
+            move = vote_then_judge(table)
+        case "consensus":
+            move = consensus(table)
+        case "thinker-worker-verifier":
+            move = thinker_worker_verifier(table)
         case unknown:
             raise AssertionError(unknown)
     if isinstance(move, Verdict):

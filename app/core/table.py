@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.core.ballots import Ask, Ballot, Status, Verdict
+from app.core.injection import SUSPICIOUS, SUSPICIOUS_ITEM
 from app.core.matrix import PASSES, VENDOR_WIDE
 from app.core.plan import VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
 
 # Reasons to close a plan that are not the council's own.
+# Its first version writes an answer of its own, and never said how the voices stood to it.
+_NEVER_CONTESTED = ("synthesize-best",)
 _STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset")
 
 
@@ -47,6 +50,14 @@ class Table:
         role = role or self.plan.recipe.shape.voice
         cast = [b for b in self.ballots if b.is_vote and self.seat(b).role == role]
         return sorted(cast, key=lambda b: (self.seat(b).rank, b.seat))
+
+    def trusted(self, votes: list[Ballot]) -> list[Ballot]:
+        """The votes without those that address their reader, unless another voice gives the same answer."""
+        tally = self.tally(votes)
+        return [b for b in votes if SUSPICIOUS not in b.flags or tally[b.answer or ""] > 1]
+
+    def families(self, votes: Iterable[Ballot]) -> frozenset[str]:
+        return frozenset(self.seat(b).family for b in votes)
 
     @staticmethod
     def tally(votes: Iterable[Ballot]) -> dict[str, int]:
@@ -141,12 +152,17 @@ class Table:
         """A vendor says that the request itself is wrong: it is not sent to others unchanged."""
         return any(b.failure is FailureKind.INVALID_REQUEST for b in self.ballots)
 
-    def verdict(self, answer: str | None, votes: list[Ballot], *flags: str) -> Verdict:
-        """Decided, on the voices cast. A synthesis may be nobody's own words: then no agreement is claimed."""
+    def verdict(self, answer: str | None, votes: list[Ballot], *flags: str, same: int | None = None) -> Verdict:
+        """Decided, on the voices cast. A synthesis may be nobody's own words: then no agreement is claimed.
+
+        ``same``: how many voices say the same, where that is not told by their being equal.
+        """
         cast = len(votes)
-        same = sum(1 for b in votes if b.answer == answer)
-        contested = ("contested",) if self.plan.recipe.strategy == "majority-vote" and 2 * same <= cast else ()
+        same = sum(1 for b in votes if b.answer == answer) if same is None else same
         heard = {flag for b in self.ballots for flag in b.flags}
+        # The voices differ: no more than half of them back the answer, or somebody may be trying to sway them.
+        differ = same < cast and (2 * same <= cast or not heard.isdisjoint((SUSPICIOUS, SUSPICIOUS_ITEM)))
+        contested = ("contested",) if differ and self.plan.recipe.strategy not in _NEVER_CONTESTED else ()
         return Verdict(
             Status.DECIDED,
             answer,
