@@ -80,7 +80,7 @@ def consensus(table: Table) -> Verdict | Wish:
 def _most_complete(
     table: Table, trusted: list[Ballot], votes: list[Ballot], threshold: float, *, exact: bool
 ) -> Ballot | None:
-    """The longest of the answers that are, in the mean, as like the others as is asked. ``trusted``: best seat first."""
+    """The longest of the answers that are, in the mean, as like the others as is asked; ``trusted`` best first."""
     if exact:
         best = table.winner(votes)
         return next((b for b in trusted if b.answer == best), None)

@@ -29,7 +29,7 @@ class Shape:
     ``parameters``: name → default, in the order of the canonical form; None: made from the council. ``order``: who is
     asked first: whoever is free soonest, the best, or the cheapest. ``roles``: seated beside the voices, the strongest
     first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
-    ``voice``: the role of those whose answers count.
+    ``voice``: the role of those whose answers count. ``likeness``: answers of free text are compared by their words.
     """
 
     version: int
@@ -39,6 +39,7 @@ class Shape:
     most_voices: int | None = None
     extra_calls: int = 0
     voice: str = "voice"
+    likeness: bool = False
 
 
 SHAPES: dict[str, Shape] = {
@@ -48,7 +49,9 @@ SHAPES: dict[str, Shape] = {
     "ranked-fallback": Shape(1, {"council": 3, "attempts": None}, order="rank"),
     "best-of-n": Shape(1, {"council": 3, "attempts": None}, roles=("judge",), extra_calls=1),
     "vote-then-judge": Shape(1, {"council": 3, "quorum": None, "attempts": None}, roles=("judge",), extra_calls=1),
-    "consensus": Shape(1, {"council": 3, "threshold": 0.8, "attempts": None}, roles=("synthesiser",), extra_calls=1),
+    "consensus": Shape(
+        1, {"council": 3, "threshold": 0.8, "attempts": None}, roles=("synthesiser",), extra_calls=1, likeness=True
+    ),
     "thinker-worker-verifier": Shape(
         1,
         {"rounds": 2, "attempts": None},

@@ -80,6 +80,8 @@ class Wanted:
     """The job has a budget, which can be kept only where a price is known."""
     routing: Routing = field(default_factory=Routing)
     lane: Lane = field(default_factory=Lane)
+    exact: bool = True
+    """Answers are of a closed form, labels or JSON: the same or not. Free text is never quite the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +110,5 @@ class Terms:
             priced=self.budget,
             routing=self.routing,
             lane=self.lane,
+            exact=task.kind is not TaskKind.GENERATE,
         )

@@ -72,7 +72,8 @@ def seat_chunk(
     voices = [*first, *others][: wanted.recipe.attempts]
     seats = [*_voices(voices, wanted.recipe), *(_seat(t, role) for t, role in beside)]
     _load(at_once, others, wanted.recipe, size)
-    return Chunk(size, Plan(wanted.recipe, tuple(seats), seed))
+    exact = wanted.exact if wanted.recipe.shape.likeness else None
+    return Chunk(size, Plan(wanted.recipe, tuple(seats), seed, exact=exact))
 
 
 def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: frozenset[str]) -> tuple[Seat, ...]:

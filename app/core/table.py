@@ -12,9 +12,9 @@ from app.core.plan import VOICE, Plan, Seat
 from app.core.recipe import MAX_TRIES_AT_ONE_SEAT
 from app.core.values import FailureKind
 
-# Reasons to close a plan that are not the council's own.
 # Its first version writes an answer of its own, and never said how the voices stood to it.
 _NEVER_CONTESTED = ("synthesize-best",)
+# Reasons to close a plan that are not the council's own.
 _STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset")
 
 

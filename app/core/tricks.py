@@ -54,7 +54,8 @@ TRICKS = (
         r"\b(?:ignore|disregard|forget|overrid\w*|bypass)\b[^.\n]{0,40}\b(?:previous|above|prior|earlier|preceding|other"
         r"|your|all|any|everything|the (?:system|task)|these|those|its)\b[^.\n]{0,30}\b(?:everything|before|above|said"
         rf"|others?|labels?|candidates?|answers?|items?|{_ORDERS})\b",
-        r"\bdisregard (?:all|everything|the above)\b|\bforget everything\b|\bignore (?:the )?(?:above|others|everything)\b",
+        r"\bdisregard (?:all|everything|the above)\b|\bforget everything\b",
+        r"\bignore (?:the )?(?:above|others|everything)\b",
         r"\bnew (?:system )?instructions?\s*:|\b(?:ignorier\w*|vergiss) [^.\n]{0,30}anweisung",
         r"\bignora [^.\n]{0,30}instruc|\b(?:ignore[zr]?|oublie[zr]?) [^.\n]{0,30}instructions",
         words=(
@@ -75,8 +76,8 @@ TRICKS = (
     ),
     _trick(
         "addresses_its_reader",
-        rf"\b(?:dear|attention|hey|hello|note to|message to|instructions? (?:to|for)|as)[, ]+(?:the |an? |our )?{_READER}"
-        r"\b\s*[,:;!.-]",
+        r"\b(?:dear|attention|hey|hello|note to|message to|instructions? (?:to|for)|as)[, ]+"
+        rf"(?:the |an? |our )?{_READER}\b\s*[,:;!.-]",
         rf"\byou are (?:now |a |an |the |only ){{1,2}}(?:\w+ ){{0,2}}{_READER}\b|\bas an (?:ai|llm|language model)\b",
         words=(
             "judge|grader|evaluator|verifier|reviewer|assistant| ai|llm|model|classifier|annotator|chatbot",
@@ -101,13 +102,16 @@ TRICKS = (
         r"\b(?:choose|pick|select|prefer|vote for|accept) "
         r"(?:me\b|this (?:answer|candidate|response|one|item)\b|candidate\b|my answer)",
         r"\b(?:this|my|the (?:above|present|following)) (?:answer|candidate|response|reply|text) (?:is|was) "
-        r"(?:clearly |obviously |by far |definitely )?(?:the )?(?:best|winner|superior|perfect|only correct|right one)\b",
+        r"(?:clearly |obviously |by far |definitely )?"
+        r"(?:the )?(?:best|winner|superior|perfect|only correct|right one)\b",
         r"\bcandidate (?:\d+|[a-d]|[0-9a-f]{8}) (?:is|was|wins|should|must)\b",
-        r"\b(?:best|winning) (?:candidate|answer|choice) (?:is|=|:)\s*(?:this|me|mine|candidate|number|[0-9a-f]{8}|seat)\b",
+        r"\b(?:best|winning) (?:candidate|answer|choice) (?:is|=|:)\s*"
+        r"(?:this|me|mine|candidate|number|[0-9a-f]{8}|seat)\b",
         r"\ball (?:the )?other (?:candidates?|answers?|responses?) (?:are|is)\b",
         r"\b(?:score|rating|grade)\s*[:=]?\s*10(?:\s*/\s*10|\s+out of 10)",
         words=(
-            "i am|candidate|choose|pick |select|prefer|vote for|accept |this |my |the |winning|other|score|rating|grade",
+            "i am|candidate|choose|pick |select|prefer|vote for|accept |this |my |the |winning|other|score"
+            "|rating|grade",
             "i am the|i am clearly|i am obv|i am by far|candidate|choose|pick |select|prefer|vote for|accept |best|winn"
             "|superior|perfect|right one|only correct|other answer|other response|10",
         ),
@@ -132,6 +136,7 @@ TRICKS = (
 
 HOLLOW = re.compile(
     r"\W*(?:thought process|solution|answer|final answer|reasoning|explanation|let'?s (?:solve|think)[^.\n]{0,60}"
-    r"|step 1|here(?:'s| is) (?:the|my) (?:answer|solution|response)|sure|okay|ok|certainly|of course|the answer is)?\W*"
+    r"|step 1|here(?:'s| is) (?:the|my) (?:answer|solution|response)|sure|okay|ok|certainly|of course"
+    r"|the answer is)?\W*"
 )
 """Punctuation, or a thought's opening without the thought: judges have been seen to accept either for an answer."""

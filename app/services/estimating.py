@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core import forecast, pricing, prompts
+from app.core import forecast, pricing, prompts, rehearsal
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.seating import serving
@@ -43,13 +43,10 @@ class Estimate:
 
 
 def calls_an_item(recipe: Recipe) -> tuple[int, int]:
-    """The fewest and the most voices a strategy wants of an item when every call succeeds."""
-    match recipe.strategy:
-        case "majority-vote":
-            return (recipe.council if recipe.full else recipe.quorum), recipe.council
-        case "synthesize-best":
-            return recipe.council + 1, recipe.council + 1
-    return 1, 1
+    """The fewest and the most calls a strategy makes for an item when every call succeeds: its voices agree, or no two
+    of them do."""
+    fewest, most = rehearsal.calls(recipe, agree=True), rehearsal.calls(recipe, agree=False)
+    return min(fewest, most), max(fewest, most)
 
 
 def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Iterable[Row]) -> Estimate:
