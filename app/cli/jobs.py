@@ -1,4 +1,4 @@
-"""Commands about a job that is in the ledger: status, results, explain, cancel, pause, resume, retry, replay."""
+"""Commands about a job that is in the ledger: status, results, explain, cancel, pause, resume, retry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from app.core.outlook import Outlook
     from app.ledger.reports import JobStatus, Progress
     from app.ledger.states import JobState
-    from app.services.replaying import Counterfactual
 
 _WAITING_SHOWN = 5
 
@@ -32,7 +31,7 @@ class Format(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    for command in (status, results, explain, cancel, pause, resume, retry, replay):
+    for command in (status, results, explain, cancel, pause, resume, retry):
         app.command()(command)
 
 
@@ -193,46 +192,6 @@ def retry(
     if count:
         servers.ring(found)
     say(f"{count:,} items are back in the yard" if count else "every item is decided: nothing to retry")
-
-
-def replay(
-    job: Job,
-    strategy: Annotated[str | None, typer.Option(help="What would this recipe have said to the same votes?")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Re-tally a job from the ledger: verify it (exit 1 on any difference), or try another recipe."""
-    from app.core import recipe as recipes
-    from app.services import replaying
-
-    if strategy is not None:
-        recipe = recipes.parse(strategy)
-        with servers.ledger() as engine:
-            made = replaying.under(engine, job, recipe)
-        put_json(made.to_json()) if as_json else put(_other_words(made))
-        return
-    with servers.ledger() as engine:
-        checked, differences = replaying.verify(engine, job)
-    if as_json:
-        rows = [{"custom_id": d.custom_id, "what": d.what} for d in differences]
-        put_json({"checked": checked, "differences": rows})
-    else:
-        put(f"{checked:,} decisions checked, {len(differences):,} differ\n")
-        for d in differences:
-            put(f"  {one_line(d.custom_id, 60)}: {one_line(d.what, 200)}\n")
-    if differences:
-        raise typer.Exit(1)
-
-
-def _other_words(made: Counterfactual) -> str:
-    lines = [
-        f"under {made.recipe}: {made.items:,} items, {made.same:,} the same, {made.changed:,} changed, "
-        f"{made.undecided:,} undecided, {made.unknown:,} unknown (a vote it needs was never bought)"
-    ]
-    if made.accuracy_before is not None and made.accuracy_after is not None:
-        lines.append(f"accuracy {made.accuracy_after:.1%}, before {made.accuracy_before:.1%}")
-    for custom_id, was, would_be in made.examples:
-        lines.append(f"  {one_line(custom_id, 40)}: {one_line(was, 60)} -> {one_line(would_be, 60)}")
-    return "\n".join(lines) + "\n"
 
 
 def _leave_as(at: Progress) -> None:

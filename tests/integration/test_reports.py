@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from app.core.errors import NotFound
 from app.core.recipe import parse
 from app.ledger import reports, testimony
-from app.services import replaying
+from app.services import replaying, whatif
 
 Make = Callable[..., str]
 
@@ -160,12 +160,12 @@ def test_items_that_never_left_the_yard_replay_too(ledger: Engine, worked_job: M
 
 
 def test_another_recipe_on_the_same_votes(ledger: Engine, worked_job: Make) -> None:
-    made = replaying.under(ledger, worked_job(), parse("single-query"))
+    made = whatif.under(ledger, worked_job(), parse("single-query"))
     # It would have asked the first seat alone, and that one was right about "contested".
     assert (made.items, made.same, made.changed, made.unknown, made.undecided) == (3, 2, 1, 0, 1)
     assert made.examples == (("contested", "b", "a"),)
     assert (made.accuracy_before, made.accuracy_after) == (0.5, 1.0)
-    full = replaying.under(ledger, "job-one", parse("majority-vote(council=3, full=true)"))
+    full = whatif.under(ledger, "job-one", parse("majority-vote(council=3, full=true)"))
     assert full.unknown == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core import recipe as recipes
-from app.services import replaying
+from app.services import replaying, whatif
 from bench import audit
 from bench.harness import Rig
 from tests.system.conftest import ITEMS
@@ -91,7 +91,7 @@ def test_replay_agrees_until_a_vote_is_altered(yard: Rig, job: str) -> None:
 
 def test_another_recipe_is_tallied_without_a_call(yard: Rig, job: str) -> None:
     before = yard.simulator.books()["calls"]
-    again = replaying.under(yard.engine, job, recipes.parse("single-query"))
+    again = whatif.under(yard.engine, job, recipes.parse("single-query"))
     assert (again.items, again.unknown) == (_COUNT, 0)
     assert 0 < again.changed < _COUNT / 4
     assert yard.simulator.books()["calls"] == before

@@ -412,41 +412,6 @@ def test_replay_accepts_what_was_decided_and_nothing_else(world: World, seed: in
     assert replay.verify("item", played.plan, played.ballots, kept, forged) is not None
 
 
-@settings(max_examples=500, deadline=None)
-@given(worlds(), recipes(), st.integers(0, 2**32))
-def test_replay_under_another_recipe_is_what_that_recipe_would_have_decided(
-    world: World, other: Recipe, seed: int
-) -> None:
-    """Played with the same fates from an empty table, the other recipe says the same; where it would have asked a
-    seat that was never asked, no verdict is claimed. Calls are taken as they were made: one a seat here, so that
-    a grant of fewer does not alter a fate."""
-    world = replace(world, fates=tuple(replace(f, wants=1) for f in world.fates), later=())
-    bought = play(world, random.Random(seed))
-    claimed = replay.under(other, bought.plan, bought.ballots)
-    truth = play(replace(world, plan=replace(bought.plan, recipe=other)))
-    if claimed is not None:
-        assert claimed.to_bytes() == truth.verdict.to_bytes()
-    else:
-        assert not set(truth.asked) <= {b.seat for b in bought.ballots} or bought.plan.closed is None
-
-
-@settings(max_examples=200, deadline=None)
-@given(worlds(), st.integers(0, 2**32))
-def test_replay_under_the_same_recipe_is_the_decision(world: World, seed: int) -> None:
-    played = play(world, random.Random(seed))
-    claimed = replay.under(played.plan.recipe, played.plan, played.ballots)
-    assert claimed is not None
-    assert claimed.to_bytes() == played.verdict.to_bytes()
-
-
-def test_another_recipe_takes_the_seat_it_would_have_asked_not_the_best_that_was() -> None:
-    plan = Plan(parse("majority-vote"), (seat("a/1", quality=0.2), seat("b/1", quality=0.9), seat("c/1")))
-    verdict = replay.under(parse("single-query"), plan, [Ballot(0, "x"), Ballot(1, "y"), Ballot(2, "y")])
-    assert verdict is not None
-    assert (verdict.answer, verdict.votes) == ("x", 1)
-    assert replay.under(parse("majority-vote(council=5, quorum=3)"), plan, [Ballot(0, "x"), Ballot(1, "y")]) is None
-
-
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_refusal_of_our_own_costs_the_item_nothing(kind: FailureKind) -> None:
     plan = Plan(parse("single-query(attempts=1)"), tuple(seat(f"p{n}/m") for n in range(4)))

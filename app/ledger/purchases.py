@@ -1,0 +1,79 @@
+"""What a job bought: every vote beside its cost, so that other recipes may be played over them.
+
+Read-only, and streamed: memory does not grow with the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from app.core.ballots import Status, Verdict
+from app.core.plan import VOICE, Plan
+from app.core.task import Task
+from app.core.values import FailureKind, Tier
+from app.core.whatif import Bought, Case, Played
+from app.ledger.reports import no_job
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One decided item. ``plan``: of its chunk; ``answer``: what was decided; ``case``: its votes, by deployment."""
+
+    plan: Plan
+    status: Status
+    answer: str | None
+    case: Case
+
+    def as_it_was(self) -> Played:
+        said = self.case.bought.values()
+        costs = [b.cost_micro for b in said]
+        cost = None if None in costs else sum(c or 0.0 for c in costs)
+        verdict = Verdict(self.status, self.answer)
+        return Played(verdict, tuple(self.case.bought), sum(b.calls for b in said), cost)
+
+
+# A plan is sent once a chunk, with its first row.
+_BOUGHT = """
+SELECT i.custom_id, i.gold, d.chunk_id,
+       CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END, d.status, d.answer,
+       (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags,
+                                           a.calls, a.cost, a.unknown) ORDER BY v.seat)
+        FROM votes v, LATERAL (
+            SELECT count(*) AS calls, coalesce(sum(cost_micro), 0) AS cost, bool_or(cost_micro IS NULL) AS unknown
+            FROM attempts WHERE item_id = v.item_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
+        ) AS a WHERE v.chunk_id = d.chunk_id AND v.item_id = d.item_id)
+FROM decisions d JOIN items i ON i.id = d.item_id JOIN chunks c ON c.id = d.chunk_id
+WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
+"""
+
+
+def purchases(engine: Engine, job_id: str) -> Iterator[Purchase]:
+    """Every decision of a job that was on a track, a chunk after the other."""
+    with engine.begin() as connection:
+        streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
+        plan = None
+        for custom_id, gold, _, sent, status, answer, votes in streaming.exec_driver_sql(_BOUGHT, (job_id,)):
+            plan = Plan.from_json(sent) if sent is not None else plan
+            assert plan is not None
+            bought: dict[str, Bought] = {}
+            for seat, said, failure, tries, flags, calls, cost, unknown in votes or ():
+                of = plan.seats[seat] if seat < len(plan.seats) else None
+                # The last word of a deployment that was seated twice: the earlier seat was refused by ourselves.
+                if of is not None and of.role == VOICE:
+                    kind = FailureKind(failure) if failure else None
+                    bought[of.deployment] = Bought(said, kind, tries, tuple(flags), calls, None if unknown else cost)
+            yield Purchase(plan, Status(status), answer, Case(custom_id, bought, gold))
+
+
+def question(engine: Engine, job_id: str) -> tuple[Tier, Task]:
+    """What a job asked, and of which tier. Raises ``NotFound``."""
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql("SELECT tier, task FROM jobs WHERE id = %s", (job_id,)).first()
+    if row is None:
+        raise no_job(job_id)
+    return Tier(row[0]), Task.from_json(row[1])
