@@ -21,6 +21,8 @@ VERIFIER = "verifier"
 """Checks one answer: its vote is ``accept:3`` or ``reject:3``, the verdict on the answer of that seat."""
 THINKER = "thinker"
 WORKER = "worker"
+AUDIT = "audit"
+"""The baseline that a job's receipt compares with: asked of some items drawn at random; nothing else hangs on it."""
 CACHE = "cache"
 """The seat of an earlier job's decision on the same question, where a job takes one for want of anybody to ask."""
 

@@ -18,7 +18,8 @@ class Lane:
     """Why items of one job do not travel together. ``private``: local deployments only, whatever the job says.
 
     ``domain``: the field whose specialists come first; ``hard``: the strongest come first; ``context``: tokens of
-    window that are needed at least; ``arm``: of the job's experiment; ``alone``: never packed with others.
+    window that are needed at least; ``arm``: of the job's experiment; ``alone``: never packed with others;
+    ``audit``: put to the job's baseline as well.
     """
 
     private: bool = False
@@ -27,10 +28,11 @@ class Lane:
     context: int = 0
     arm: str = ""
     alone: bool = False
+    audit: bool = False
 
     def __str__(self) -> str:
         """Short and canonical: equal lanes are equal texts, and that of most items is empty."""
-        words = [name for name in ("private", "hard", "alone") if getattr(self, name)]
+        words = [name for name in ("private", "hard", "alone", "audit") if getattr(self, name)]
         words += [f"{name}={value}" for name in ("domain", "context", "arm") if (value := getattr(self, name))]
         return " ".join(words)
 
@@ -51,6 +53,7 @@ class Routing:
     ``exclude``: providers or provider/model; ``max_latency_ms``: of an ordinary call; ``max_call_micro``: of its cost;
     ``optimise``: the preset of the score's weights; ``balance``: how load is spread among equals; ``privacy``: what
     becomes of an item with personal data (``guard``: local deployments only; ``redact``: leaves without it).
+    ``baseline``: the deployment that the receipt compares with, ``audit``: the share of the items put to it for that.
     """
 
     exclude: tuple[str, ...] = ()
@@ -59,9 +62,12 @@ class Routing:
     optimise: str = ""
     balance: str = ""
     privacy: str = ""
+    baseline: str = ""
+    audit: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value not in (None, "", ())}
+        unset = Routing()
+        return {key: value for key, value in asdict(self).items() if value != getattr(unset, key)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Routing:

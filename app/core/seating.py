@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from app.core import balancing
 from app.core.ballots import Verdict
-from app.core.plan import Plan, Seat, seat
+from app.core.plan import AUDIT, Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.selection import eligible
 from app.core.strategies import decide
 from app.core.tracks import Track
-from app.core.values import Tier
+from app.core.values import Deployment, Tier
 
 __all__ = ["BENCH_LOAD", "Chunk", "Track", "eligible", "further_seats", "seat_chunk", "serving"]
 
@@ -142,7 +142,15 @@ def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[tuple[Track, str]]:
     """For each role beside the voices the strongest that may see the item, best first."""
     allowed = [t for t in tracks if t.refusal(wanted) is None]
     best = sorted(allowed, key=_by_rank)[:_ROLE_CANDIDATES]
-    return [(t, role) for role in wanted.recipe.shape.roles for t in best]
+    beside = [(t, role) for role in wanted.recipe.shape.roles for t in best]
+    if wanted.lane.audit:
+        beside += [(t, AUDIT) for t in tracks if _is_baseline(t.deployment, wanted)]
+    return beside
+
+
+def _is_baseline(deployment: Deployment, wanted: Wanted) -> bool:
+    """It need not be of the job's tier or models: it serves nobody. What may not leave may not leave for it either."""
+    return deployment.name == wanted.routing.baseline and (deployment.local or wanted.tier is not Tier.PRIVATE)
 
 
 def _voices(tracks: Iterable[Track], recipe: Recipe) -> list[Seat]:

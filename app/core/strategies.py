@@ -18,13 +18,21 @@ from collections.abc import Iterable
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.consensus import consensus
 from app.core.judged import best_of_n, thinker_worker_verifier, vote_then_judge
-from app.core.plan import CACHE, SYNTHESISER, Plan
+from app.core.plan import AUDIT, CACHE, SYNTHESISER, Plan
 from app.core.table import Table, Wish
 
 
 def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
     """The next move for one item."""
-    table = Table(plan, tuple(sorted(ballots, key=lambda b: b.seat)))
+    laid = tuple(sorted(ballots, key=lambda b: b.seat))
+    if not any(seat.role == AUDIT for seat in plan.seats):
+        return _move(plan, Table(plan, laid))
+    audits = tuple(b for b in laid if plan.seats[b.seat].role == AUDIT)
+    move = _move(plan, Table(plan, tuple(b for b in laid if b not in audits)))
+    return _audited(plan, audits, move)
+
+
+def _move(plan: Plan, table: Table) -> Verdict | frozenset[Ask]:
     remembered = table.votes(CACHE)
     if remembered:
         return table.verdict(remembered[0].answer, remembered)
@@ -50,6 +58,15 @@ def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
     if isinstance(move, Verdict):
         return move
     return frozenset() if table.open else table.missing(move)
+
+
+def _audited(plan: Plan, audits: tuple[Ballot, ...], move: Verdict | frozenset[Ask]) -> Verdict | frozenset[Ask]:
+    """The baseline is asked once, beside whom the strategy asks first; a verdict waits for it and hangs in nothing on
+    it."""
+    if not audits and plan.closed is None:
+        seat = next(n for n, s in enumerate(plan.seats) if s.role == AUDIT)
+        return (frozenset() if isinstance(move, Verdict) else move) | {Ask(seat, 1)}
+    return frozenset() if isinstance(move, Verdict) and any(b.open for b in audits) else move
 
 
 def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:

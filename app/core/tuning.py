@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.core import weights
-from app.core.recipe import MAX_COUNCIL, Recipe, parse
+from app.core.recipe import MAX_COUNCIL, STRATEGIES, Recipe, parse
 from app.core.weights import Question
 from app.core.whatif import Case, Player, Score, score
 
@@ -117,20 +117,24 @@ def ranking(cases: Sequence[Case]) -> list[tuple[str, float]]:
 def candidates(models: Sequence[str]) -> Iterator[Recipe]:
     """Recipes over these models, best first: every one alone, councils of the best so many, ladders with the strongest
     at their top."""
+    yield from (parse(text) for text in _worded(models) if text.partition("(")[0] in STRATEGIES)
+
+
+def _worded(models: Sequence[str]) -> Iterator[str]:
     for name in models:
-        yield parse(f"single-query(models={name})")
+        yield f"single-query(models={name})"
     for size in range(2, min(len(models), MAX_COUNCIL) + 1):
         council = "+".join(models[:size])
         if size % 2:
-            yield parse(f"majority-vote(council={size}, models={council})")
+            yield f"majority-vote(council={size}, models={council})"
         if size > 2:
-            yield parse(f"weighted-vote(council={size}, threshold=0.99, models={council})")
-            yield parse(f"weighted-vote(council={size}, threshold=0.9, models={council})")
-            yield parse(f"first-ahead(council={size}, ahead=2, models={council})")
+            yield f"weighted-vote(council={size}, threshold=0.99, models={council})"
+            yield f"weighted-vote(council={size}, threshold=0.9, models={council})"
+            yield f"first-ahead(council={size}, ahead=2, models={council})"
     for strong in models[:_STRONG]:
         others = [name for name in models if name != strong][:_CHEAP]
         for pair in itertools.combinations(others, 2):
-            yield parse(f"cheap-first(check=agreement, models={'+'.join((*pair, strong))})")
+            yield f"cheap-first(check=agreement, models={'+'.join((*pair, strong))})"
 
 
 def _marked(found: Sequence[Found], by_cost: bool) -> list[Found]:

@@ -6,13 +6,14 @@ priced. What one item of several in one call took is its share of that call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from app.core.savings import Saving, Unmeasured, saving
 from app.ledger.reports import known_usd, no_job
+from app.ledger.testimony import no_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Receipt:
     lines: tuple[Line, ...]
     pings: tuple[Line, ...]
     elapsed_s: float | None
+    saving: Saving | Unmeasured | None = None
+    """Against the job's baseline, where it named one."""
 
     @property
     def calls(self) -> int:
@@ -68,6 +71,7 @@ class Receipt:
             "elapsed_s": self.elapsed_s,
             "lines": [line.to_json() for line in self.lines],
             "pings": [line.to_json() for line in self.pings],
+            "saving": None if self.saving is None else self.saving.to_json(),
         }
 
 
@@ -80,26 +84,56 @@ FROM attempts
 
 _JOB = """
 SELECT items, (SELECT count(*) FROM decisions d WHERE d.job_id = j.id AND d.status = 'decided'),
-       extract(epoch FROM coalesce(finished_at, clock_timestamp()) - created_at)::float8
+       extract(epoch FROM coalesce(finished_at, clock_timestamp()) - created_at)::float8, routing ->> 'baseline'
 FROM jobs j WHERE id = %s
 """
 
 _SPAN = "SELECT min(started_at), max(closed_at), array_agg(DISTINCT deployment) FROM attempts WHERE job_id = %s"
 
+_ITEM = """
+SELECT i.id, d.status = 'decided', d.latency_ms / 1000.0::float8
+FROM items i LEFT JOIN decisions d ON d.item_id = i.id WHERE i.job_id = %s AND i.custom_id = %s
+"""
 
-def receipt(engine: Engine, job_id: str) -> Receipt:
-    """Raises ``NotFound``."""
-    grouped = " GROUP BY purpose, state ORDER BY purpose, state"
+# Of each item that the baseline has answered: what that took, all its tries together.
+_AUDITED = """
+SELECT CASE WHEN bool_or(cost_micro IS NULL) THEN NULL ELSE sum(cost_micro)::bigint END
+FROM attempts WHERE job_id = %s AND purpose = 'audit' AND state <> 'unsent'
+GROUP BY item_id HAVING bool_or(state = 'answered')
+"""
+
+_BY_PURPOSE = " GROUP BY purpose, state ORDER BY purpose, state"
+
+
+def receipt(engine: Engine, job_id: str, custom_id: str | None = None) -> Receipt:
+    """Of a job, or of one of its items. Raises ``NotFound``."""
     with engine.begin() as connection:
         job = connection.exec_driver_sql(_JOB, (job_id,)).first()
         if job is None:
             raise no_job(job_id)
-        lines = connection.exec_driver_sql(_COLUMNS + "WHERE job_id = %s" + grouped, (job_id,)).all()
+        if custom_id is not None:
+            return _of_item(connection, job_id, custom_id)
+        lines = _lines(connection, "WHERE job_id = %s", (job_id,))
         first, last, deployments = connection.exec_driver_sql(_SPAN, (job_id,)).one()
-        pings: Sequence[Any] = ()
+        pings: tuple[Line, ...] = ()
         if first is not None:
-            sql = _COLUMNS + "WHERE purpose = 'ping' AND deployment = ANY(%s) AND started_at BETWEEN %s AND %s"
-            pings = connection.exec_driver_sql(sql + grouped, (deployments, first, last or first)).all()
-    return Receipt(
-        job_id, job[0], job[1], tuple(Line(*row) for row in lines), tuple(Line(*row) for row in pings), job[2]
-    )
+            where = "WHERE purpose = 'ping' AND deployment = ANY(%s) AND started_at BETWEEN %s AND %s"
+            pings = _lines(connection, where, (deployments, first, last or first))
+        audited = connection.exec_driver_sql(_AUDITED, (job_id,)).scalars().all() if job[3] else []
+    made = Receipt(job_id, job[0], job[1], lines, pings, job[2])
+    if not job[3]:
+        return made
+    measured = saving(job[3], list(audited), items=job[0], cost=made.cost_micro, unpriced=made.unpriced)
+    return replace(made, saving=measured)
+
+
+def _of_item(connection: Connection, job_id: str, custom_id: str) -> Receipt:
+    item = connection.exec_driver_sql(_ITEM, (job_id, custom_id)).first()
+    if item is None:
+        raise no_item(connection, job_id, custom_id)
+    lines = _lines(connection, "WHERE item_id = %s", (item[0],))
+    return Receipt(job_id, 1, int(item[1] or False), lines, (), item[2])
+
+
+def _lines(connection: Connection, where: str, values: tuple[object, ...]) -> tuple[Line, ...]:
+    return tuple(Line(*row) for row in connection.exec_driver_sql(_COLUMNS + where + _BY_PURPOSE, values))

@@ -120,7 +120,7 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
     with engine.begin() as connection:
         item = connection.exec_driver_sql(_ITEM, (job_id, custom_id)).first()
         if item is None:
-            raise _missing(connection, job_id, custom_id)
+            raise no_item(connection, job_id, custom_id)
         chunks = _rows(connection, _CHUNKS, {"item": item.asked})
         ids = [chunk["id"] for chunk in chunks]
         waves = _rows(connection, _WAVES, (ids, item.asked))
@@ -170,7 +170,7 @@ def _rows(connection: Connection, sql: str, values: Any) -> list[dict[str, Any]]
     return [{k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in row.items()} for row in found]
 
 
-def _missing(connection: Connection, job_id: str, custom_id: str) -> NotFound:
+def no_item(connection: Connection, job_id: str, custom_id: str) -> NotFound:
     if connection.exec_driver_sql("SELECT FROM jobs WHERE id = %s", (job_id,)).first() is None:
         return no_job(job_id)
     some = connection.exec_driver_sql("SELECT custom_id FROM items WHERE job_id = %s ORDER BY n LIMIT 3", (job_id,))

@@ -20,6 +20,8 @@ from app.core.whatif import Case, Played, Player
 from app.ledger.purchases import Purchase, purchases, question
 
 _EXAMPLES = 20
+_ANY_S = 1e6
+"""A horizon within which everybody has room."""
 MOST_CASES = 20_000
 """Items that a search looks at: enough to tell recipes apart, and held in memory."""
 
@@ -126,7 +128,7 @@ class _Theatre:
             return replace(plan, recipe=recipe, seats=tuple(voices), closed=None, threshold=None)
         tracks = [Track(self._deployment(s), pace=1.0, latency_ms=s.latency_ms or 1000.0) for s in voices]
         chunk = seat_chunk(
-            tracks, Wanted(Tier.CHEAP, recipe), available=1, chunk_size=1, horizon_s=float("inf"), seed=plan.seed
+            tracks, Wanted(Tier.CHEAP, recipe), available=1, chunk_size=1, horizon_s=_ANY_S, seed=plan.seed
         )
         return None if chunk is None else replace(chunk.plan, skills=plan.skills)
 
