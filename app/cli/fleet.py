@@ -9,6 +9,7 @@ import typer
 
 from app.cli import servers
 from app.cli.output import cost, put_json, put_table, say, usd
+from app.core.errors import UsageError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
@@ -34,13 +35,18 @@ def fleet(
         str | None,
         typer.Argument(help="PROVIDER/MODEL: everything about this one. Or the word check: ping all of them now."),
     ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="How the quotas of days and months are meant to last.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Every deployment: health, its last 24 hours, errors and latency, breaker, limits left.
 
     'fleet PROVIDER/MODEL' shows one in full, with its last changes and failures. 'fleet check' pings all of them now,
-    within their limits, and writes down what was found.
+    within their limits, and writes down what was found. 'fleet --plan' shows how scarce daily and monthly quotas are
+    kept for hard items and late votes.
     """
+    if plan:
+        _plan(deployment, as_json)
+        return
     if deployment == "check":
         _check(as_json)
         return
@@ -64,6 +70,16 @@ def fleet(
         case _:
             fleet_detail.put_detail(found[0], failures, pen)
     say(pen.legend())
+
+
+def _plan(deployment: str | None, as_json: bool) -> None:
+    from app.cli import fleet_plan
+
+    if deployment is not None:
+        raise UsageError("--plan is about the whole fleet: leave the deployment out")
+    with servers.yard() as yard:
+        made, others = fleet_plan.plan(yard)
+    fleet_plan.put_plan(made, others, as_json)
 
 
 def _check(as_json: bool) -> None:

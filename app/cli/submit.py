@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import servers
-from app.cli.output import duration, put, put_json, say, usd
+from app.cli.output import duration, put, put_json, safe, say, usd
 from app.cli.source import opened
-from app.core.errors import InputError, UsageError
+from app.core.errors import InputError, ServiceMissing, UsageError
 
 if TYPE_CHECKING:
     from app.services.estimating import Estimate
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _SKIPS_SHOWN = 20
+_NAMES_SHOWN = 12
 _LONGEST_S = 366 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -52,6 +53,16 @@ def submit(
     deadline: Annotated[str, typer.Option(help="2h, 30m, 1d12h, or a date and time in ISO 8601.")] = "1d",
     priority: Annotated[int, typer.Option(help="-100 to 100; higher goes first.")] = 0,
     max_cost: Annotated[float | None, typer.Option(help="USD that the job may cost at most.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="PROVIDER or PROVIDER/MODEL never to be asked; may be given again.")
+    ] = None,
+    max_latency: Annotated[float | None, typer.Option(help="Seconds that an ordinary call may take at most.")] = None,
+    max_call_cost: Annotated[float | None, typer.Option(help="USD that an ordinary call may cost at most.")] = None,
+    optimise: Annotated[str, typer.Option(help="balanced, cost, quality or latency.")] = "balanced",
+    balance: Annotated[
+        str | None,
+        typer.Option(help="soonest-free, round-robin, weighted, least-busy, latency or cost; else as the fleet says."),
+    ] = None,
     allow_cached: Annotated[
         bool, typer.Option("--allow-cached", help="Where nobody can be asked, take an earlier job's answer.")
     ] = False,
@@ -80,6 +91,11 @@ def submit(
         "deadline_s": seconds_until(deadline),
         "priority": priority,
         "max_cost_usd": max_cost,
+        "exclude": exclude or [],
+        "max_latency_s": max_latency,
+        "max_call_cost_usd": max_call_cost,
+        "optimise": optimise,
+        "balance": balance,
         "allow_cached": allow_cached,
         "dedupe": not no_dedupe,
         "similar": similar,
@@ -163,10 +179,13 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     from app.services.estimating import estimate
-    from app.services.submitting import able, left_out
+    from app.services.suitability import able, first_asked, sift
 
-    everyone = servers.fleet_file(servers.load()).current().deployments
-    deployments, unpriced = able(everyone, spec.wanted), left_out(everyone, spec.wanted)
+    everyone, latencies = servers.fleet_file(servers.load()).current().deployments, _latencies(spec)
+    deployments = able(everyone, spec.wanted, latencies)
+    refused = sift(everyone, spec.wanted, latencies).refused
+    seated = first_asked(deployments, spec.wanted)
+    unpriced = [name for name, why in refused.items() if why[0] == "unpriced"]
     with source.rows(spec) as rows:
         made = estimate(deployments, spec.wanted, spec.task_of_items, rows)
     if not made.items:
@@ -174,9 +193,41 @@ def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     if source.skipped is not None:
         source.skipped.tell()
     if as_json:
-        put_json({"recipe": str(spec.recipe), **made.to_json(), "left_out_unpriced": unpriced})
+        others = [d.name for d in deployments if d.name not in seated]
+        who = {"seated": seated, "in_reserve": others, "left_out": refused, "left_out_unpriced": unpriced}
+        put_json({"recipe": str(spec.recipe), **made.to_json(), **who})
     else:
-        put(_estimate_words(spec, made, unpriced))
+        put(_estimate_words(spec, made, unpriced) + _who_words(seated, [d.name for d in deployments], refused))
+
+
+def _latencies(spec: JobSpec) -> dict[str, float | None] | None:
+    """What was measured, where the job asks for it and a yard is there to tell; else nobody is left out for it."""
+    if spec.max_latency_s is None:
+        return None
+    from app.services.submitting import measured
+
+    try:
+        with servers.ledger() as engine:
+            return dict(measured(engine))
+    except ServiceMissing:
+        say("no yard is running here, so no latency is known: --max-latency leaves nobody out of this estimate")
+        return None
+
+
+def _who_words(seated: list[str], able: list[str], refused: dict[str, tuple[str, ...]]) -> str:
+    """Who is asked, who is called in where those fail, and who is not, by the constraint that forbids it."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        by_reason.setdefault(", ".join(why), []).append(name)
+    lines = [("asked", seated), ("reserve", [name for name in able if name not in seated])]
+    words = [f"{title:10}{_names(names)}\n" for title, names in lines if names]
+    words += [f"{'left out':10}{reason}: {_names(names)}\n" for reason, names in by_reason.items()]
+    return "".join(words)
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(map(safe, names[:_NAMES_SHOWN])) + more
 
 
 def _estimate_words(spec: JobSpec, made: Estimate, left_out: list[str]) -> str:

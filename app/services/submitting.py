@@ -20,18 +20,20 @@ from sqlalchemy import Engine
 
 from app.core import recipe as recipes
 from app.core import similarity
+from app.core.balancing import Mode
 from app.core.errors import InputError, UsageError
 from app.core.recipe import Recipe
 from app.core.routing import Routing, Terms, Wanted
-from app.core.seating import eligible
+from app.core.selection import Preset
 from app.core.task import Task
 from app.core.values import Deployment, TaskKind, Tier
-from app.ledger import door
+from app.ledger import door, health
 from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
+from app.services.suitability import Latencies, able
 
 MAX_MESSAGE_ITEMS = 50_000
 MAX_MESSAGE_BYTES = 20_000_000
@@ -39,10 +41,6 @@ _MAX_SCHEMA_BYTES = 100_000
 _SCHEMA_TYPES = ("object", "array", "string", "boolean", "number", "integer", "null")
 
 _Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")]
-
-# Met by ``eligible`` in the opposite order.
-_CONSTRAINTS = ("unpriced", "context", "capabilities", "privacy", "tier")
-_PRICE_HINT = "state input_price and output_price in the fleet file (0 where it is free), or leave --max-cost out"
 
 
 class JobSpec(BaseModel):
@@ -68,6 +66,16 @@ class JobSpec(BaseModel):
     deadline_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] = 86_400.0
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    exclude: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=200)
+    """Providers or deployments (``provider/model``) that are never asked."""
+    max_latency_s: Annotated[float, Field(ge=0.001, le=3600, allow_inf_nan=False)] | None = None
+    """Only those of which an ordinary call takes no longer, by what was measured lately."""
+    max_call_cost_usd: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] | None = None
+    """Only those of which an ordinary call costs no more, and none whose price nobody knows."""
+    optimise: Preset = "balanced"
+    """What weighs most in the score of those that may serve."""
+    balance: Mode | None = None
+    """How load is spread among equals. Left out: as the fleet file says for the tier, else soonest-free."""
     allow_cached: bool = False
     """Where nobody can be asked, take an earlier job's decision on the same question (same task, words and team)."""
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x20-\x7e]+$")] | None = None
@@ -113,7 +121,13 @@ class JobSpec(BaseModel):
 
     @property
     def routing(self) -> Routing:
-        return Routing()
+        return Routing(
+            exclude=tuple(sorted(set(self.exclude))),
+            max_latency_ms=None if self.max_latency_s is None else round(self.max_latency_s * 1000),
+            max_call_micro=None if self.max_call_cost_usd is None else round(self.max_call_cost_usd * 1_000_000),
+            optimise="" if self.optimise == "balanced" else self.optimise,
+            balance=self.balance or "",
+        )
 
     @property
     def task_of_items(self) -> Task:
@@ -188,7 +202,9 @@ class Submitter:
 
     def check(self, spec: JobSpec) -> list[Deployment]:
         """The deployments of the fleet file that may serve the job. Raises ``UsageError`` where they cannot."""
-        return able(self.fleet.current().deployments, spec.wanted)
+        wanted = spec.wanted
+        latencies = measured(self.engine) if wanted.routing.max_latency_ms is not None else None
+        return able(self.fleet.current().deployments, wanted, latencies)
 
     def estimate(self, spec: JobSpec, rows: Iterable[Row]) -> Estimate:
         """What the job will take of those whose key is there (of all, where this machine holds none)."""
@@ -196,6 +212,11 @@ class Submitter:
         keyless = missing(self.fleet.current().providers)
         ready = [d for d in serving if d.provider not in keyless]
         return estimate(ready or serving, spec.wanted, spec.task_of_items, rows)
+
+
+def measured(engine: Engine) -> Latencies:
+    """How long a call took at the last look at each deployment."""
+    return {name: found.latency_ms for name, found in health.current(engine).items()}
 
 
 def new_job_id() -> str:
@@ -217,54 +238,6 @@ def message_of(kwargs: Any) -> SubmitMessage:
         return SubmitMessage.model_validate(kwargs)
     except ValidationError as error:
         raise UsageError(_sentence(error)) from None
-
-
-def able(deployments: Iterable[Deployment], wanted: Wanted) -> list[Deployment]:
-    """Those that may serve. Raises ``UsageError`` that names the constraint which leaves none, or too few voices."""
-    refused: Counter[str] = Counter()
-    serving: list[Deployment] = []
-    for deployment in deployments:
-        why = eligible(deployment, wanted)
-        if why is None:
-            serving.append(deployment)
-        else:
-            refused[why] += 1
-    if not serving:
-        # Constraints are looked at in one order, so the one met last is the one that took the last deployment out.
-        last = next((why for why in _CONSTRAINTS if refused[why]), "fleet")
-        raise UsageError(
-            f"no deployment of the fleet may serve this job: {_emptied_by(last, wanted)}",
-            hint=_PRICE_HINT if last == "unpriced" else None,
-        )
-    families = len({d.family for d in serving})
-    if wanted.recipe.strategy == "majority-vote" and families < wanted.recipe.quorum:
-        raise UsageError(
-            f"a quorum of {wanted.recipe.quorum} needs as many model families, and the fleet has {families} "
-            f"for tier {wanted.tier.value}"
-            + (f", without the {refused['unpriced']} of unknown price" if refused["unpriced"] else ""),
-            hint="the same family at two vendors is one voice; choose a smaller --council, or single-query",
-        )
-    return serving
-
-
-def left_out(deployments: Iterable[Deployment], wanted: Wanted) -> list[str]:
-    """The deployments that might serve, were the job without a budget: nobody knows their price."""
-    return [d.name for d in deployments if eligible(d, wanted) == "unpriced"]
-
-
-def _emptied_by(constraint: str, wanted: Wanted) -> str:
-    match constraint:
-        case "privacy":
-            return "privacy: tier private takes local deployments only, and none is marked local = true"
-        case "tier":
-            return f"tier: none is {wanted.tier.value} or above"
-        case "capabilities":
-            return f"capabilities: none of the right tier can {', '.join(sorted(wanted.needs))}"
-        case "context":
-            return f"context: none has a window of {wanted.min_context} tokens"
-        case "unpriced":
-            return "unpriced: it has a budget (--max-cost), and nobody knows a price of those that otherwise might"
-    return "the fleet file names no model"
 
 
 def _check_schema(schema: dict[str, Any]) -> None:
