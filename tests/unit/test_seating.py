@@ -303,6 +303,8 @@ class Yard:
     rng: random.Random = field(default_factory=lambda: random.Random(3))
     groups: list[tuple[Plan, int, set[int]]] = field(default_factory=list)
     """Plan, items, seats that are still open."""
+    wish: Wanted | None = None
+    """What the job wants; else no more than its recipe."""
     deepest_s: float = 0.0
     """The longest that any provider needed for its queue, just after the dispatcher had been there."""
 
@@ -318,7 +320,8 @@ class Yard:
 
     def _dispatch(self, now: float) -> None:
         tracks = [p.track(now) for p in self.providers]
-        while (chunk := chunk_of(tracks, Wanted(Tier.CHEAP, self.recipe))) is not None:
+        wish = self.wish or Wanted(Tier.CHEAP, self.recipe)
+        while (chunk := chunk_of(tracks, wish, seed=len(self.groups))) is not None:
             self._ask(chunk.plan, chunk.size, ())
         self.deepest_s = max(self.deepest_s, *(p.track(now).queued / p.pace for p in self.providers))
 
