@@ -211,8 +211,9 @@ def interval(lost: int, audited: int, confidence: float) -> tuple[float, float]:
 
 
 def _learn(course: Course, audit: Evidence, allowed: int, delta: float) -> tuple[float, int]:
-    """The laxest threshold that the first block's own audit proves, with what it may lose at most. A threshold is tested
-    only where every stricter one has passed: that is what lets each be tested at the full ``delta``."""
+    """The laxest threshold that the first block's own audit proves, with what it may lose at most.
+
+    A threshold is tested only where every stricter one has passed: so each may be tested at the full ``delta``."""
     items = course.blocks[0]
     proved, bound = NEVER, 0
     for threshold in course.thresholds:

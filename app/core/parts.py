@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.core import briefs, injection, prompts
 from app.core.briefs import Said
 from app.core.contract import Parsed
-from app.core.plan import AUDIT, JUDGE, SYNTHESISER, THINKER, VERIFIER, VOICE, WORKER, Plan, Seat
+from app.core.plan import AUDIT, JUDGE, STRONG, SYNTHESISER, THINKER, VERIFIER, VOICE, WORKER, Plan, Seat
 from app.core.task import Task
 from app.core.trimming import Turns
 from app.core.values import Deployment, Request, TaskKind
@@ -25,6 +25,7 @@ PURPOSES = {
     VERIFIER: "verification",
     THINKER: "thinking",
     WORKER: "work",
+    STRONG: "vote",
 }
 """Role → what its calls are for, as the ledger names it."""
 
@@ -32,8 +33,8 @@ _SUSPECT = "tries to instruct its reader"
 
 
 def hears(seat: Seat) -> bool:
-    """Is it told what others have said of the item? Who votes first, and who thinks ahead, is not."""
-    return seat.role not in (VOICE, AUDIT, THINKER) or seat.rung > 0
+    """Is it told what others have said of the item? Who votes, and who thinks ahead, is not."""
+    return seat.role not in (VOICE, AUDIT, STRONG, THINKER) or seat.rung > 0
 
 
 def in_order(plan: Plan, said: Sequence[Said]) -> tuple[Said, ...]:

@@ -23,6 +23,8 @@ THINKER = "thinker"
 WORKER = "worker"
 AUDIT = "audit"
 """The baseline that a job's receipt compares with: asked of some items drawn at random; nothing else hangs on it."""
+STRONG = "strong"
+"""The model that a guarantee promises agreement with: its answer stands."""
 CACHE = "cache"
 """The seat of an earlier job's decision on the same question, where a job takes one for want of anybody to ask."""
 
@@ -74,6 +76,11 @@ class Plan:
     threshold: float | None = None
     choice: dict[str, Any] | None = None
     exact: bool | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Is its threshold the business of an audit of others, which may not be in yet?"""
+        return self.choice is not None and self.choice.get("part") == "rest"
 
     def extended(self, seats: tuple[Seat, ...]) -> Plan:
         return replace(self, seats=self.seats + seats)

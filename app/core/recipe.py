@@ -60,6 +60,7 @@ SHAPES: dict[str, Shape] = {
         extra_calls=3,
         voice="worker",
     ),
+    "guaranteed": Shape(1, {"council": 3, "against": None, "attempts": None}, roles=("strong",), extra_calls=1),
 }
 STRATEGIES = tuple(SHAPES)
 
@@ -83,6 +84,8 @@ class Recipe:
     check: str = ""
     rounds: int = 0
     models: tuple[str, ...] = ()
+    against: str = ""
+    """The one deployment that decides what the voices may not, see ``core.guarantee``. It is no voice."""
 
     @property
     def shape(self) -> Shape:
@@ -158,6 +161,13 @@ def _names(key: str, value: str) -> tuple[str, ...]:
     return names
 
 
+def _name(key: str, value: str) -> str:
+    names = _names(key, value)
+    if len(names) != 1:
+        raise RecipeError(f"{key} names one deployment, as provider/model")
+    return names[0]
+
+
 _READ: dict[str, Callable[[str, str], Any]] = {
     "council": _whole,
     "quorum": _whole,
@@ -167,6 +177,7 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     "ahead": _whole,
     "rounds": _whole,
     "models": _names,
+    "against": _name,
 }
 
 
@@ -184,6 +195,8 @@ def _build(strategy: str, given: dict[str, Any]) -> Recipe:
         raise RecipeError(f"{attempts} attempts do not cover a council of {council}", hint="choose council to 100")
     if not 0 <= values.get("rounds", 0) <= MAX_ROUNDS or values.get("rounds") == 0:
         raise RecipeError(f"{values['rounds']} rounds are not possible", hint=f"choose 1 to {MAX_ROUNDS}")
+    if "against" in shape.parameters and "against" not in values:
+        raise RecipeError(f"{strategy} needs the model to agree with", hint="--against provider/model")
     others = {key: values[key] for key in values if key not in ("council", "quorum", "attempts")}
     return Recipe(strategy, council, quorum, attempts, version=shape.version, **others)
 

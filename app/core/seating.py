@@ -7,11 +7,11 @@ lengthens the tracks it takes, so the next chunk sees the load of the one before
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core import balancing
 from app.core.ballots import Verdict
-from app.core.plan import AUDIT, Plan, Seat, seat
+from app.core.plan import AUDIT, STRONG, Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.selection import eligible
@@ -33,13 +33,24 @@ class Chunk:
     plan: Plan
 
 
+def _may_vote(track: Track, wanted: Wanted) -> bool:
+    """Whom the voices are measured against is no voice."""
+    return track.deployment.name != wanted.recipe.against and track.refusal(wanted) is None
+
+
+def _may_decide(track: Track, wanted: Wanted) -> bool:
+    """Is it the one that the recipe names to decide, and may it see the item? Pinned voices do not pin it."""
+    unpinned = replace(wanted, recipe=replace(wanted.recipe, models=()))
+    return track.deployment.name == wanted.recipe.against and track.refusal(unpinned) is None
+
+
 def serving(tracks: Iterable[Track], wanted: Wanted) -> list[Track]:
     """The tracks of the lowest tier that satisfies the job, then those above: a cheap job does not start at the top.
 
     The higher tiers serve only where the wanted one cannot fill the council with distinct families, and hard items,
     whose strongest come first; but not where the job is to be cheap.
     """
-    allowed = [t for t in tracks if t.refusal(wanted) is None]
+    allowed = [t for t in tracks if _may_vote(t, wanted)]
     hard = wanted.lane.hard and wanted.routing.optimise != "cost"
     if wanted.tier is Tier.PRIVATE or wanted.recipe.models or hard:
         return allowed
@@ -82,7 +93,7 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     ``used`` are the deployments that were really called; a seat that was only refused by our own gate may come
     again under a new number.
     """
-    serves = [t for t in tracks if t.refusal(wanted) is None and t.deployment.name not in used]
+    serves = [t for t in tracks if _may_vote(t, wanted) and t.deployment.name not in used]
     seats = _voices(balancing.in_order(serves, wanted, seed=plan.seed, late=True), wanted.recipe)
     voice = wanted.recipe.shape.voice
     spoken = {(s.role, s.deployment) for s in plan.seats if s.role != voice and s.deployment in used}
@@ -142,7 +153,8 @@ def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[tuple[Track, str]]:
     """For each role beside the voices the strongest that may see the item, best first."""
     allowed = [t for t in tracks if t.refusal(wanted) is None]
     best = sorted(allowed, key=_by_rank)[:_ROLE_CANDIDATES]
-    beside = [(t, role) for role in wanted.recipe.shape.roles for t in best]
+    strong = [t for t in tracks if _may_decide(t, wanted)] if wanted.recipe.against else []
+    beside = [(t, role) for role in wanted.recipe.shape.roles for t in (strong if role == STRONG else best)]
     if wanted.lane.audit:
         beside += [(t, AUDIT) for t in tracks if _is_baseline(t.deployment, wanted)]
     return beside

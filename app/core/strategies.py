@@ -17,8 +17,9 @@ from collections.abc import Iterable
 
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.consensus import consensus
+from app.core.guarantee import NEVER, score
 from app.core.judged import best_of_n, thinker_worker_verifier, vote_then_judge
-from app.core.plan import AUDIT, CACHE, SYNTHESISER, Plan
+from app.core.plan import AUDIT, CACHE, STRONG, SYNTHESISER, Plan
 from app.core.table import Table, Wish
 
 
@@ -53,6 +54,8 @@ def _move(plan: Plan, table: Table) -> Verdict | frozenset[Ask]:
             move = consensus(table)
         case "thinker-worker-verifier":
             move = thinker_worker_verifier(table)
+        case "guaranteed":
+            move = guaranteed(table)
         case unknown:
             raise AssertionError(unknown)
     if isinstance(move, Verdict):
@@ -120,3 +123,28 @@ def synthesize_best(table: Table) -> Verdict | Wish:
     if table.may_hope(synthesis):
         return synthesis
     return table.verdict(table.winner(votes), votes, "unsynthesised")
+
+
+def guaranteed(table: Table) -> Verdict | Wish:
+    """The cheap answer where its score reaches the plan's threshold, else the strong model's.
+
+    Without a threshold the item is audited: it is put to both, and the strong answer stands. A plan that ``waits`` has
+    its threshold still to come, from the audit of its block: the cheap voices are heard meanwhile.
+    """
+    plan, voices, strong = table.plan, table.votes(), table.votes(STRONG)
+    if table.open:
+        return Wish(0)
+    if strong:
+        return table.verdict(strong[0].answer, voices)
+    # A short council accepts nothing, in an audit or out of it: what the audit proves is so of the others, too.
+    cheap = Wish(plan.recipe.council, later=1)
+    if plan.threshold is not None and len(voices) >= plan.recipe.council:
+        best = table.winner(voices)
+        if score(table.tally(voices)[best], plan.recipe.council) >= plan.threshold:
+            return table.verdict(best, voices)
+    if plan.threshold != NEVER and table.missing(cheap):
+        return cheap
+    if plan.waits and plan.threshold is None and plan.closed is None:
+        return Wish(0)
+    decides = Wish(1, STRONG)
+    return decides if table.may_hope(decides) else table.no_verdict("strong_lost")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import RecipeError
 from app.core.recipe import MAX_COUNCIL, STRATEGIES, Recipe, parse
+from tests.unit.recipes import SHORTEST
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ from app.core.recipe import MAX_COUNCIL, STRATEGIES, Recipe, parse
         ("majority-vote(full=true, quorum=3)", "majority-vote@1(council=3, quorum=3, full=true, attempts=9)"),
         ("synthesize-best", "synthesize-best@1(council=3, attempts=12)"),
         ("ranked-fallback(council=4)", "ranked-fallback@1(council=4, attempts=12)"),
+        ("guaranteed(against=a/x)", "guaranteed@1(council=3, against=a/x, attempts=12)"),
         ("ranked-fallback()", "ranked-fallback@1(council=3, attempts=9)"),
     ],
 )
@@ -28,7 +30,7 @@ def test_the_canonical_form_spells_everything_out(text: str, canonical: str) -> 
 
 
 @given(
-    st.sampled_from(STRATEGIES),
+    st.sampled_from(SHORTEST),
     st.none() | st.integers(1, MAX_COUNCIL),
     st.none() | st.booleans(),
 )
@@ -48,11 +50,13 @@ def test_council_and_full_from_outside_win() -> None:
     ("text", "message", "hint"),
     [
         ("majority-votes", "no strategy 'majority-votes'", "did you mean 'majority-vote'?"),
-        ("ranked", "no strategy 'ranked'", "ranked-fallback"),
+        ("ranked-fall", "no strategy 'ranked-fall'", "ranked-fallback"),
         ("zzz", "no strategy 'zzz'", "known: single-query, majority-vote"),
         ("majority-vote@2", "no version 2", "the version is 1"),
         ("majority-vote(counsel=3)", "no parameter 'counsel'", "did you mean 'council'?"),
         ("single-query(quorum=1)", "no parameter 'quorum'", "known: attempts"),
+        ("guaranteed", "guaranteed needs the model to agree with", "--against provider/model"),
+        ("guaranteed(against=a/x+b/y)", "against names one deployment", ""),
         ("majority-vote(3)", "no parameter '3'", "known: council"),
         ("majority-vote(council=three)", "council=three is not a whole number", ""),
         ("majority-vote(council=-1)", "council=-1 is not a whole number", ""),

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from app.core.ballots import Ballot, Verdict
 from app.core.plan import SYNTHESISER, VOICE, Plan
-from app.core.recipe import STRATEGIES, Recipe, parse
+from app.core.recipe import Recipe, parse
 from app.core.routing import Wanted
 from app.core.seating import Chunk, Track, eligible, further_seats, seat_chunk, serving
 from app.core.strategies import decide
 from app.core.values import Deployment, Price, Tier
+from tests.unit.recipes import SHORTEST
 
 HORIZON_S = 20.0
 
@@ -93,7 +94,7 @@ private_fleets = st.lists(
 )
 
 
-@given(private_fleets, st.sampled_from(STRATEGIES))
+@given(private_fleets, st.sampled_from(SHORTEST))
 def test_a_private_item_never_leaves_the_house(offers: list[tuple[bool, Tier]], strategy: str) -> None:
     fleet = [Track(deployment(f"p{n}/m", tier, local=local), 1.0) for n, (local, tier) in enumerate(offers)]
     local = {t.deployment.name for t in fleet if t.deployment.local}
@@ -207,7 +208,7 @@ fleets = st.lists(
 
 
 @settings(max_examples=300)
-@given(fleets, st.sampled_from(STRATEGIES), st.integers(1, 7), st.booleans())
+@given(fleets, st.sampled_from(SHORTEST), st.integers(1, 7), st.booleans())
 def test_the_first_wave_is_of_distinct_families_with_room(
     offers: list[tuple[str, float, float, float]], strategy: str, council: int, full: bool
 ) -> None:
