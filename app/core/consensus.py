@@ -52,53 +52,61 @@ def agreement(answers: list[str], *, exact: bool = False) -> float:
 def consensus(table: Table) -> Verdict | Wish:
     """The council answers. Where it agrees, the most complete of the answers that agree; where it does not, one strong
     deployment writes an answer from all of them, and somebody is to look at it."""
-    recipe, exact = table.plan.recipe, table.plan.exact is True
+    recipe = table.plan.recipe
     votes = table.votes()
     wish = Wish(recipe.council, later=1)
     if len(votes) < recipe.council and table.may_hope(wish):
         return wish
     trusted = table.trusted(votes)
     if not trusted:
-        return table.no_verdict("suspicious" if votes else None)
+        return table.untrusted()
+    agreed = Agreed([b.answer or "" for b in votes], recipe.threshold, exact=table.plan.exact is True)
+    best = _most_complete(agreed, trusted)
     short = ("short_council",) if len(votes) < recipe.council else ()
-    if recipe.council == 1:
-        return table.verdict(votes[0].answer, votes)
-    score = agreement([b.answer or "" for b in votes], exact=exact)
-    if score >= recipe.threshold:
-        best = _most_complete(table, trusted, votes, recipe.threshold, exact=exact)
-        if best is not None:
-            return _scored(table, best.answer, votes, score, recipe.threshold, exact, *short)
+    if best is not None or recipe.council == 1:
+        return agreed.verdict(table, (best or votes[0]).answer, votes, *short)
     written = table.votes(SYNTHESISER)
     synthesis = Wish(1, SYNTHESISER)
     if not written and len(votes) > 1 and table.may_hope(synthesis):
         return synthesis
     if written:
-        return _scored(table, written[0].answer, votes, score, recipe.threshold, exact, REVIEW, *short)
-    return _scored(table, table.winner(trusted), votes, score, recipe.threshold, exact, REVIEW, "unsynthesised", *short)
+        return agreed.verdict(table, written[0].answer, votes, REVIEW, *short)
+    # The one that the others are most like; of equals the best seat's.
+    nearest = max(trusted, key=lambda b: agreed.with_others(b.answer or ""))
+    return agreed.verdict(table, nearest.answer, votes, REVIEW, "unsynthesised", *short)
 
 
-def _most_complete(
-    table: Table, trusted: list[Ballot], votes: list[Ballot], threshold: float, *, exact: bool
-) -> Ballot | None:
+class Agreed:
+    """How far the answers of a table agree. ``exact``: as in ``agreement``."""
+
+    def __init__(self, answers: list[str], threshold: float, *, exact: bool) -> None:
+        self.answers, self.threshold, self.exact = answers, threshold, exact
+        self.score = agreement(answers, exact=exact)
+
+    @property
+    def reached(self) -> bool:
+        return len(self.answers) > 1 and self.score >= self.threshold
+
+    def with_others(self, answer: str) -> float:
+        """The mean likeness of one of the answers to the others."""
+        if self.exact:
+            return self.answers.count(answer) / len(self.answers)
+        others = len(self.answers) - 1
+        return (sum(likeness(answer, one) for one in self.answers) - 1.0) / others if others else 0.0
+
+    def verdict(self, table: Table, answer: str | None, votes: list[Ballot], *flags: str) -> Verdict:
+        """Where answers are free text, the agreement is their mean likeness, and those count as the same that are as
+        like as was asked."""
+        if self.exact or len(votes) < 2:
+            return table.verdict(answer, votes, *flags)
+        same = sum(1 for one in self.answers if likeness(one, answer or "") >= self.threshold)
+        return replace(table.verdict(answer, votes, *flags, same=same), agreement=round(self.score, 4))
+
+
+def _most_complete(agreed: Agreed, trusted: list[Ballot]) -> Ballot | None:
     """The longest of the answers that are, in the mean, as like the others as is asked; ``trusted`` best first."""
-    if exact:
-        best = table.winner(votes)
-        return next((b for b in trusted if b.answer == best), None)
-    agreeing = []
-    for ballot in trusted:
-        others = [likeness(ballot.answer or "", b.answer or "") for b in votes if b is not ballot]
-        if sum(others) / len(others) >= threshold:
-            agreeing.append(ballot)
+    agreeing = [b for b in trusted if agreed.reached and agreed.with_others(b.answer or "") >= agreed.threshold]
     return max(agreeing, key=lambda b: _words(b.answer or "").total(), default=None)
-
-
-def _scored(
-    table: Table, answer: str | None, votes: list[Ballot], score: float, threshold: float, exact: bool, *flags: str
-) -> Verdict:
-    if exact:
-        return table.verdict(answer, votes, *flags)
-    same = sum(1 for b in votes if likeness(b.answer or "", answer or "") >= threshold)
-    return replace(table.verdict(answer, votes, *flags, same=same), agreement=round(score, 4))
 
 
 @lru_cache(maxsize=1024)

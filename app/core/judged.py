@@ -41,7 +41,7 @@ def _by_a_judge(table: Table, votes: list[Ballot]) -> Verdict | Wish:
     """One of the answers given: the judge's choice among those that may win, else the one with the most voices."""
     trusted = table.trusted(votes)
     if not trusted:
-        return table.no_verdict("suspicious" if votes else None)
+        return table.untrusted()
     short = ("short_council",) if len(votes) < table.plan.recipe.council else ()
     if len(table.tally(trusted)) == 1:
         return table.verdict(trusted[0].answer, votes, *short)
@@ -76,4 +76,4 @@ def thinker_worker_verifier(table: Table) -> Verdict | Wish:
     work_again = Wish(len(works) + 1, WORKER, later=1)
     if len(works) < table.plan.recipe.rounds and table.may_hope(work_again):
         return work_again
-    return table.no_verdict("rejected" if works else None)
+    return table.no_verdict("rejected", exhausted=True) if checks else table.untrusted()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.core.ballots import Ask, Ballot, Status, Verdict
 from app.core.injection import SUSPICIOUS, SUSPICIOUS_ITEM
@@ -172,6 +172,13 @@ class Table:
             abstentions=self._abstentions(),
             flags=tuple(sorted({*flags, *contested, *heard})),
         )
+
+    def untrusted(self) -> Verdict:
+        """Undecided, for whatever was answered addresses its reader; or nothing was answered at all."""
+        if not self.votes():
+            return self.no_verdict()
+        heard = sorted({flag for b in self.ballots for flag in b.flags})
+        return replace(self.no_verdict("suspicious", exhausted=True), flags=tuple(heard))
 
     def no_verdict(self, reason: str | None = None, *, exhausted: bool = False) -> Verdict:
         """Undecided, or failed where a vendor refused the request itself. The reason names what stood in the way.
