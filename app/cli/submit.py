@@ -18,6 +18,7 @@ from app.cli import servers
 from app.cli.output import duration, put, put_json, safe, say, usd
 from app.cli.source import opened
 from app.core.errors import InputError, ServiceMissing, UsageError
+from app.core.packing import MOST
 
 if TYPE_CHECKING:
     from app.services.estimating import Estimate
@@ -69,6 +70,9 @@ def submit(
     no_dedupe: Annotated[bool, typer.Option("--no-dedupe", help="Ask every item, also identical ones.")] = False,
     similar: Annotated[float | None, typer.Option(help="Ask items once that are so alike: 0.8 to 1.")] = None,
     reuse_votes: Annotated[str | None, typer.Option(help="Count votes bought earlier for the same: 30d, 12h.")] = None,
+    pack: Annotated[
+        str, typer.Option(help="Short items in one call, 1 to 50; auto: as many as a sample shows to be safe.")
+    ] = "1",
     idempotency_key: Annotated[str | None, typer.Option(help="Same key and same input: the same job.")] = None,
     skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows", help="Leave wrong rows out and go on.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say calls, tokens, cost and time only.")] = False,
@@ -101,6 +105,7 @@ def submit(
         "similar": similar,
         "reuse_votes_s": None if reuse_votes is None else _seconds_back(reuse_votes),
         "idempotency_key": idempotency_key,
+        "pack": _pack(pack),
     }
     fitting = "classify" if given["labels"] else "extract" if given["schema"] is not None else "generate"
     spec = spec_of({**given, "task": task or fitting})
@@ -290,6 +295,14 @@ def _seconds_to(text: str) -> float:
             f"--deadline: {text[:40]!r} is neither a duration nor a date", hint="2h, 30m, 1d, 2027-01-31T18:00"
         ) from None
     return (moment - dt.datetime.now().astimezone()).total_seconds()
+
+
+def _pack(given: str) -> int | str:
+    if given == "auto":
+        return given
+    if re.fullmatch(r"[0-9]{1,3}", given) and 1 <= int(given) <= MOST:
+        return int(given)
+    raise UsageError(f"--pack: {given[:20]!r} is not possible", hint=f"choose 1 to {MOST}, or auto")
 
 
 def _labels(given: str | None, file: Path | None) -> list[str]:

@@ -82,6 +82,11 @@ class Plan:
         """Is its threshold the business of an audit of others, which may not be in yet?"""
         return self.choice is not None and self.choice.get("part") == "rest"
 
+    @property
+    def packs(self) -> bool:
+        """Does any call carry several items?"""
+        return any(seat.pack > 1 for seat in self.seats)
+
     def extended(self, seats: tuple[Seat, ...]) -> Plan:
         return replace(self, seats=self.seats + seats)
 

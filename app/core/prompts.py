@@ -46,7 +46,7 @@ def ask(
     messages: tuple[Message, ...]
     if task.prompt is not None and "{text}" in task.prompt:
         # Joined, not stripped: the text may stand at an end of the prompt, and its own blanks are the item's.
-        parts = (task.prompt.replace("{text}", text), _choices(task), contract_of(task), again, switch)
+        parts = (task.prompt.replace("{text}", text), choices_of(task), contract_of(task), again, switch)
         messages = (Message("user", "\n\n".join(part for part in parts if part)),)
     elif turns is not None and task.kind is TaskKind.GENERATE:
         own = [Message("system", part) for part in (task.prompt,) if part]
@@ -133,10 +133,10 @@ def instruction_of(task: Task, form: Form = _PLAIN) -> str:
         case TaskKind.GENERATE:
             return task.prompt or ""
     data = _ITEM_IS_DATA if form.system else _REST_IS_DATA
-    return "\n\n".join(part for part in (asked, _choices(task), f"{contract_of(task)} {data}") if part)
+    return "\n\n".join(part for part in (asked, choices_of(task), f"{contract_of(task)} {data}") if part)
 
 
-def _choices(task: Task) -> str:
+def choices_of(task: Task) -> str:
     """What the answer is chosen from, or shaped after."""
     match task.kind:
         case TaskKind.CLASSIFY:

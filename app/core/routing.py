@@ -88,22 +88,32 @@ class Wanted:
     lane: Lane = field(default_factory=Lane)
     exact: bool = True
     """Answers are of a closed form, labels or JSON: the same or not. Free text is never quite the same."""
+    pack: int = 1
+    """Items that go into one call, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A job's terms for the items of one lane. ``budget``: it has a ``--max-cost``."""
+    """A job's terms for the items of one lane. ``budget``: it has a ``--max-cost``. ``pack``: items that go into one
+    call at most; 0: that is still to be found out (``--pack auto``).
+    """
 
     tier: Tier
     task: Task
     budget: bool = False
     routing: Routing = field(default_factory=Routing)
     lane: Lane = field(default_factory=Lane)
+    pack: int = 1
 
     @classmethod
-    def of(cls, lane: str, tier: str, task: dict[str, Any], budget: bool, routing: dict[str, Any]) -> Terms:
+    def of(cls, lane: str, tier: str, task: dict[str, Any], budget: bool, routing: dict[str, Any], pack: int) -> Terms:
         """From a lane's text and a job's columns in the ledger."""
-        return cls(Tier(tier), Task.from_json(task), budget, Routing.from_json(routing), Lane.parse(lane))
+        return cls(Tier(tier), Task.from_json(task), budget, Routing.from_json(routing), Lane.parse(lane), pack)
+
+    @property
+    def packs(self) -> bool:
+        """May items of this lane travel in packs? What is private is shown to nobody's neighbour."""
+        return self.pack != 1 and not (self.lane.alone or self.lane.private)
 
     def wanted(self, recipe: Recipe) -> Wanted:
         task = self.task
@@ -117,4 +127,5 @@ class Terms:
             routing=self.routing,
             lane=self.lane,
             exact=task.kind is not TaskKind.GENERATE,
+            pack=max(1, self.pack) if self.packs and recipe.shape.voice == "voice" else 1,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from app.core import balancing
+from app.core import balancing, packing
 from app.core.ballots import Verdict
 from app.core.plan import AUDIT, STRONG, Plan, Seat, seat
 from app.core.recipe import Recipe
@@ -78,11 +78,15 @@ def seat_chunk(
     at_once = [*first, *leading]
     if not at_once or any(t.free_in_s() > horizon_s for t in at_once):
         return None
-    size = min([chunk_size, available, *(_fits(t, wanted, horizon_s) for t in at_once)])
-    others = _bench([t for t in serves if t not in first], wanted, horizon_s, seed, size)
+    fits = min(_fits(t, wanted, horizon_s) for t in at_once)
+    size, pack = packing.load(
+        wanted.pack, chunk_size=chunk_size, calls=fits, voices=wanted.recipe.council, available=available
+    )
+    calls = -(-size // pack)
+    others = _bench([t for t in serves if t not in first], wanted, horizon_s, seed, calls)
     voices = [*first, *others][: wanted.recipe.attempts]
-    seats = [*_voices(voices, wanted.recipe), *(_seat(t, role) for t, role in beside)]
-    _load(at_once, others, wanted.recipe, size)
+    seats = [*_voices(voices, wanted.recipe, pack), *(_seat(t, role) for t, role in beside)]
+    _load(at_once, others, wanted.recipe, calls)
     exact = wanted.exact if wanted.recipe.shape.likeness else None
     return Chunk(size, Plan(wanted.recipe, tuple(seats), seed, exact=exact))
 
@@ -94,7 +98,8 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if _may_vote(t, wanted) and t.deployment.name not in used]
-    seats = _voices(balancing.in_order(serves, wanted, seed=plan.seed, late=True), wanted.recipe)
+    pack = max((s.pack for s in plan.seats), default=1)
+    seats = _voices(balancing.in_order(serves, wanted, seed=plan.seed, late=True), wanted.recipe, pack)
     voice = wanted.recipe.shape.voice
     spoken = {(s.role, s.deployment) for s in plan.seats if s.role != voice and s.deployment in used}
     beside = [_seat(t, role) for t, role in _roles(tracks, wanted)]
@@ -165,8 +170,9 @@ def _is_baseline(deployment: Deployment, wanted: Wanted) -> bool:
     return deployment.name == wanted.routing.baseline and (deployment.local or wanted.tier is not Tier.PRIVATE)
 
 
-def _voices(tracks: Iterable[Track], recipe: Recipe) -> list[Seat]:
-    return [_seat(t, recipe.shape.voice) for t in tracks]
+def _voices(tracks: Iterable[Track], recipe: Recipe, pack: int = 1) -> list[Seat]:
+    seats = [_seat(t, recipe.shape.voice) for t in tracks]
+    return seats if pack == 1 else [replace(s, pack=pack) for s in seats]
 
 
 def _seat(track: Track, role: str) -> Seat:

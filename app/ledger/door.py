@@ -67,6 +67,8 @@ class NewJob:
     """Items at least so alike are asked once, too."""
     reuse_votes_s: float | None = None
     """Votes that the team has bought up to so long ago count as well."""
+    pack: int = 1
+    """Items that go into one call, at most; 0: to be found out on a sample."""
 
     def signature(self) -> bytes:
         """What must be equal, beside the items, for two submissions to be the same."""
@@ -76,7 +78,10 @@ class NewJob:
             ["economy", self.dedupe, self.similar, self.reuse_votes_s]
         ]  # fmt: skip
         return orjson.dumps(
-            [*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else []), *economy],
+            [
+                *(*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else [])),
+                *(*economy, *([{"pack": self.pack}] if self.pack != 1 else [])),
+            ],
             option=orjson.OPT_SORT_KEYS,
         )
 
@@ -105,14 +110,14 @@ def store_job(
         connection.exec_driver_sql(
             "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold,"
             " max_cost_micro, cached_ok, routing, idempotency_key, body_hash, deadline_at, question_hash, dedupe,"
-            " reuse_votes_s)"
+            " reuse_votes_s, pack)"
             " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s::jsonb, %s, '',"
-            " clock_timestamp() + %s * interval '1 second', %s, %s, %s)",
+            " clock_timestamp() + %s * interval '1 second', %s, %s, %s, %s)",
             (
                 job.id, job.team, job.use_case, job.tier, job.recipe, orjson.dumps(job.task.to_json()).decode(),
                 job.priority, job.max_cost_micro, job.cached_ok,
                 orjson.dumps(job.routing.to_json()).decode(), job.idempotency_key, job.deadline_s,
-                question_hash(job.task, job.routing.privacy), job.dedupe, job.reuse_votes_s,
+                question_hash(job.task, job.routing.privacy), job.dedupe, job.reuse_votes_s, job.pack,
             ),
         )  # fmt: skip
         items = _copy(connection, job, reader, skip_duplicates)

@@ -20,6 +20,7 @@ from app.core.routing import Terms
 from app.core.task import Task
 from app.core.trimming import Turns
 from app.core.values import FailureKind, Price, Usage
+from app.ledger import packs
 from app.ledger.states import AttemptState
 
 
@@ -57,6 +58,9 @@ class TakenAsk:
     left_s: float
     """Seconds until the job's deadline."""
     items: tuple[TakenItem, ...]
+    whole: tuple[int, ...] = ()
+    met: tuple[tuple[int, ...], ...] = ()
+    """Where items are packed: all of the chunk, and the packs that other seats were shown."""
 
     @property
     def task(self) -> Task:
@@ -65,11 +69,12 @@ class TakenAsk:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An attempt about to be made."""
+    """An attempt about to be made. ``item_ids``: where it carries several, of which ``item_id`` is the first."""
 
     item_id: int
     number: int
     reserved_tokens: int
+    item_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ WITH taken AS (
 )
 SELECT taken.*, chunks.plan, chunks.job_id, jobs.state, jobs.max_cost_micro,
        extract(epoch FROM jobs.deadline_at - clock_timestamp())::float8,
-       chunks.lane, jobs.tier, jobs.task, jobs.max_cost_micro IS NOT NULL, jobs.routing
+       chunks.lane, jobs.tier, jobs.task, jobs.max_cost_micro IS NOT NULL, jobs.routing, jobs.pack
 FROM taken JOIN chunks ON chunks.id = taken.chunk_id JOIN jobs ON jobs.id = chunks.job_id
 """
 
@@ -126,12 +131,16 @@ FROM items i, LATERAL (
            count(*) FILTER (WHERE state IN ('failed', 'ambiguous')) AS failed,
            count(*) FILTER (WHERE failure_kind = ANY(%(trouble)s)
                             AND closed_at > clock_timestamp() - interval '1 minute') AS lately
-    FROM attempts WHERE item_id = i.id AND chunk_id = %(chunk)s
+    FROM {calls}
 ) AS a
 WHERE i.id = ANY(%(items)s)
   AND NOT EXISTS (SELECT FROM votes v WHERE v.chunk_id = %(chunk)s AND v.item_id = i.id AND v.seat = %(seat)s)
 ORDER BY i.n
 """
+_TAKE_SINGLES = _TAKE_ITEMS.format(calls="attempts WHERE item_id = i.id AND chunk_id = %(chunk)s")
+_TAKE_PACKED = _TAKE_ITEMS.format(
+    calls=packs.SHARED_CALLS.format(item="i.id", job="%(job)s", chunk="%(chunk)s::bigint")
+)
 
 # Under the ask's row lock: a worker whose lease is ended at this moment either has its attempts down before the sweep
 # counts them, or makes no call any more.
@@ -177,7 +186,8 @@ WITH closing AS (
     UPDATE attempts a SET state = 'unsent', closed_at = clock_timestamp()
     FROM asks k
     WHERE %(tidy)s AND k.id = %(ask)s AND k.state = 'running' AND k.worker = %(worker)s AND a.state = 'open'
-      AND a.chunk_id = %(chunk)s AND a.seat = %(seat)s AND a.item_id = ANY(k.item_ids) AND a.id <> ALL(%(id)s::bigint[])
+      AND a.chunk_id = %(chunk)s AND a.seat = %(seat)s AND a.id <> ALL(%(id)s::bigint[])
+      AND (a.item_id = ANY(k.item_ids) OR a.item_ids && k.item_ids)
 )
 UPDATE asks SET state = 'done', done_at = clock_timestamp()
 WHERE %(last)s AND id = %(ask)s AND state = 'running' AND worker = %(worker)s
@@ -194,8 +204,10 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         max_cost, left_s, *terms = rest
         the_plan = Plan.from_json(plan)
         found = connection.exec_driver_sql(
-            _TAKE_ITEMS, {"chunk": chunk, "seat": seat, "items": item_ids, "trouble": _TROUBLE}
+            _TAKE_PACKED if the_plan.packs else _TAKE_SINGLES,
+            {"job": job, "chunk": chunk, "seat": seat, "items": item_ids, "trouble": _TROUBLE},
         ).all()
+        around = packs.surroundings(connection, job, chunk, seat) if the_plan.seats[seat].pack > 1 else ((), ())
         said = _said(connection, chunk, item_ids, the_plan) if parts.hears(the_plan.seats[seat]) else {}
     items = tuple(
         TakenItem(i, text, written, used, failed, lately, _turns(turns), said.get(i, ()))
@@ -216,6 +228,7 @@ def take_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> TakenA
         max_cost,
         left_s,
         items,
+        *around,
     )
 
 
@@ -253,27 +266,21 @@ def open_attempts(
     where ``worker`` no longer holds the ask's lease.
     """
     purpose = parts.PURPOSES[ask.plan.seats[ask.seat].role]
-    columns = list(zip(*((o.item_id, o.number, o.reserved_tokens) for o in openings), strict=True))
+    of_ask = (
+        *(ask.id, worker, ask.job_id, ask.chunk_id, ask.seat, purpose, provider, ask.deployment),
+        *(*written(price), key_ref),
+    )
+    single = [o for o in openings if not o.item_ids]
+    packed = [(o.item_ids, o.number, o.reserved_tokens) for o in openings if o.item_ids]
+    opened: dict[int, int] = {}
     with engine.begin() as connection:
-        rows = connection.exec_driver_sql(
-            _OPEN,
-            (
-                ask.id,
-                worker,
-                ask.job_id,
-                ask.chunk_id,
-                ask.seat,
-                purpose,
-                provider,
-                ask.deployment,
-                *written(price),
-                key_ref,
-                list(columns[0]),
-                list(columns[1]),
-                list(columns[2]),
-            ),
-        ).all()
-    return {item_id: attempt_id for attempt_id, item_id in rows}
+        if single:
+            columns = [[o.item_id for o in single], [o.number for o in single], [o.reserved_tokens for o in single]]
+            rows = connection.exec_driver_sql(_OPEN, (*of_ask, *columns)).all()
+            opened = {item_id: attempt_id for attempt_id, item_id in rows}
+        if packed:
+            opened |= packs.open_packs(connection, of_ask, packed)
+    return opened
 
 
 def written(price: Price | None) -> tuple[int | None, int | None]:

@@ -149,7 +149,10 @@ FROM jobs j
 
 _PROGRESS = """
 SELECT j.state, j.items, count(*) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.status = 'undecided'),
-       count(*) FILTER (WHERE d.status = 'failed'), coalesce(sum(d.calls), 0)::bigint,
+       count(*) FILTER (WHERE d.status = 'failed'),
+       coalesce(sum(d.calls - d.packed), 0)::bigint + CASE WHEN j.pack = 1 AND j.pack_trial IS NULL THEN 0 ELSE (
+           SELECT count(*) FROM attempts a WHERE a.job_id = j.id AND a.item_ids IS NOT NULL AND a.state <> 'unsent'
+       ) END,
        coalesce(sum(d.cost_micro), 0)::bigint,
        count(*) FILTER (WHERE d.item_id IS NOT NULL AND d.cost_micro IS NULL), j.deadline_at,
        extract(epoch FROM coalesce(j.finished_at, clock_timestamp()) - j.created_at)::float8
@@ -169,13 +172,16 @@ _VERDICTS = """
 SELECT coalesce(sum(d.votes) FILTER (WHERE i.same_as IS NULL), 0),
        coalesce(sum(d.abstentions) FILTER (WHERE i.same_as IS NULL), 0),
        count(i.gold) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.answer = i.gold),
-       avg(d.calls)::float8, count(i.same_as) FILTER (WHERE i.similarity IS NULL), count(i.similarity)
-FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %s
+       avg(d.calls - d.packed)::float8 + (
+           SELECT count(*) FROM attempts a WHERE a.job_id = %(job)s AND a.item_ids IS NOT NULL AND a.state <> 'unsent'
+       )::float8 / nullif(count(*), 0),
+       count(i.same_as) FILTER (WHERE i.similarity IS NULL), count(i.similarity)
+FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %(job)s
 """
 
 # A vote that was reused points to the attempt that bought it, which is another job's.
 _REUSED = """
-SELECT count(*), coalesce(sum(a.cost_micro), 0)::bigint
+SELECT count(*), coalesce(sum(a.cost_micro / coalesce(cardinality(a.item_ids), 1)), 0)::bigint
 FROM decisions d
 JOIN votes v ON v.chunk_id = d.chunk_id AND v.item_id = d.item_id
 JOIN attempts a ON a.id = v.attempt_id
@@ -207,7 +213,7 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         at = _progress(connection, job_id)
         job = JobLine(*connection.exec_driver_sql(_JOB_COLUMNS + "WHERE j.id = %s", (job_id,)).one())
         attempts = connection.exec_driver_sql(_ATTEMPTS, (job_id,)).all()
-        said = connection.exec_driver_sql(_VERDICTS, (job_id,)).one()
+        said = connection.exec_driver_sql(_VERDICTS, {"job": job_id}).one()
         votes, abstentions, with_gold, correct, mean_calls, duplicates, similar = said
         reused, reused_micro = connection.exec_driver_sql(_REUSED, (job_id,)).one()
         reasons = connection.exec_driver_sql(_REASONS, (job_id,)).all()

@@ -43,10 +43,10 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 
 # From the answers of later waves back to the seats of the same item that had failed before them.
 _STOOD_IN = """
-SELECT lost_ask.deployment, a.deployment, count(DISTINCT (a.chunk_id, a.item_id))
-FROM attempts a
-JOIN asks mine ON mine.chunk_id = a.chunk_id AND mine.seat = a.seat AND a.item_id = ANY(mine.item_ids)
-JOIN votes lost ON lost.chunk_id = a.chunk_id AND lost.item_id = a.item_id AND lost.failure_kind IS NOT NULL
+SELECT lost_ask.deployment, a.deployment, count(DISTINCT (a.chunk_id, carried.item_id))
+FROM attempts a CROSS JOIN LATERAL unnest(coalesce(a.item_ids, ARRAY[a.item_id])) AS carried (item_id)
+JOIN asks mine ON mine.chunk_id = a.chunk_id AND mine.seat = a.seat AND carried.item_id = ANY(mine.item_ids)
+JOIN votes lost ON lost.chunk_id = a.chunk_id AND lost.item_id = carried.item_id AND lost.failure_kind IS NOT NULL
 JOIN asks lost_ask ON lost_ask.chunk_id = lost.chunk_id AND lost_ask.seat = lost.seat
     AND lost.item_id = ANY(lost_ask.item_ids)
 WHERE a.started_at >= %(since)s AND a.started_at < %(until)s AND a.state = 'answered' AND mine.wave > lost_ask.wave

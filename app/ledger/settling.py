@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from string import Template
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import Plan
 from app.core.routing import Terms
 from app.core.values import FailureKind
-from app.ledger import doubles
+from app.ledger import doubles, packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class RungAsk:
 _LOCK_CHUNK = """
 SELECT c.job_id, c.state = 'parked', j.state, j.cached_ok, c.plan, c.item_ids,
        extract(epoch FROM j.deadline_at - clock_timestamp())::float8,
-       c.lane, j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing
+       c.lane, j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing, j.pack
 FROM chunks c JOIN jobs j ON j.id = c.job_id
 WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
 """
@@ -53,25 +54,35 @@ WHERE c.id = %s AND c.state <> 'done' FOR UPDATE OF c
 # One call of unknown cost makes the cost of the item unknown: a sum without it would pass for the whole.
 _DECIDE = """
 INSERT INTO decisions (item_id, job_id, chunk_id, status, answer, agreement, confidence, votes, abstentions,
-                       flags, reason, ballots, calls, cost_micro, latency_ms)
-SELECT d.item_id, %s, %s, d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions,
+                       flags, reason, ballots, calls, cost_micro, latency_ms, packed)
+SELECT d.item_id, %(job)s, %(chunk)s, d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions,
        coalesce(string_to_array(nullif(d.flags, ''), ','), '{}'), d.reason, d.ballots,
-       a.calls, a.cost_micro, a.latency_ms
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::smallint[], %s::smallint[],
-            %s::text[], %s::text[], %s::jsonb[])
+       a.calls, a.cost_micro, a.latency_ms, a.packed
+FROM unnest(%(items)s::bigint[], %(status)s::text[], %(answer)s::text[], %(agreement)s::float8[],
+            %(confidence)s::float8[], %(votes)s::smallint[], %(abstentions)s::smallint[], %(flags)s::text[],
+            %(reason)s::text[], %(ballots)s::jsonb[])
      AS d (item_id, status, answer, agreement, confidence, votes, abstentions, flags, reason, ballots),
 LATERAL (
     SELECT count(*) FILTER (WHERE state <> 'unsent') AS calls,
            CASE WHEN bool_or(cost_micro IS NULL) THEN NULL ELSE coalesce(sum(cost_micro), 0) END AS cost_micro,
-           coalesce(extract(epoch FROM max(closed_at) - min(started_at)) * 1000, 0)::bigint AS latency_ms
-    FROM attempts WHERE item_id = d.item_id AND chunk_id = %s
+           coalesce(extract(epoch FROM max(closed_at) - min(started_at)) * 1000, 0)::bigint AS latency_ms,
+           $packed AS packed
+    FROM $calls
 ) AS a
 ON CONFLICT DO NOTHING
 """
+_DECIDE_SINGLES = Template(_DECIDE).substitute(
+    calls="attempts WHERE item_id = d.item_id AND chunk_id = %(chunk)s", packed="0"
+)
+_DECIDE_PACKED = Template(_DECIDE).substitute(
+    calls=packs.SHARED_CALLS.format(item="d.item_id", job="%(job)s::text", chunk="%(chunk)s::bigint")
+    + "WHERE purpose <> 'calibration'",
+    packed="count(*) FILTER (WHERE packed AND state <> 'unsent')",
+)
 
 _ASK = """
-INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, item_ids, lease_until)
-VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
+INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, pack, item_ids, lease_until)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp() + %s * interval '1 second')
 RETURNING id
 """
 
@@ -165,22 +176,21 @@ def write_decisions(
     said = [(item_id, v, b) for item_id, (v, b) in verdicts.items()]
     ids = [item_id for item_id, _, _ in said]
     connection.exec_driver_sql(
-        _DECIDE,
-        (
-            chunk.job_id,
-            chunk.id,
-            ids,
-            [v.status.value for _, v, _ in said],
-            [v.answer for _, v, _ in said],
-            [v.agreement for _, v, _ in said],
-            [v.confidence for _, v, _ in said],
-            [v.votes for _, v, _ in said],
-            [v.abstentions for _, v, _ in said],
-            [",".join(v.flags) for _, v, _ in said],
-            [v.reason for _, v, _ in said],
-            [orjson.dumps([x.to_json() for x in b]).decode() for _, _, b in said],
-            chunk.id,
-        ),
+        _DECIDE_PACKED if chunk.plan.packs else _DECIDE_SINGLES,
+        {
+            "job": chunk.job_id,
+            "chunk": chunk.id,
+            "items": ids,
+            "status": [v.status.value for _, v, _ in said],
+            "answer": [v.answer for _, v, _ in said],
+            "agreement": [v.agreement for _, v, _ in said],
+            "confidence": [v.confidence for _, v, _ in said],
+            "votes": [v.votes for _, v, _ in said],
+            "abstentions": [v.abstentions for _, v, _ in said],
+            "flags": [",".join(v.flags) for _, v, _ in said],
+            "reason": [v.reason for _, v, _ in said],
+            "ballots": [orjson.dumps([x.to_json() for x in b]).decode() for _, _, b in said],
+        },
     )
     connection.exec_driver_sql("UPDATE items SET state = 'decided' WHERE id = ANY(%s) AND state = 'planned'", (ids,))
     doubles.decide(connection, ids)
@@ -194,7 +204,8 @@ def write_asks(
     for ask in sorted(asks, key=lambda a: (a.seat, a.tries)):
         seat = plan.seats[ask.seat]
         values: tuple[Any, ...] = (
-            chunk.id, chunk.next_wave, ask.seat, seat.deployment, seat.provider, ask.tries, list(asks[ask]), lease_s,
+            chunk.id, chunk.next_wave, ask.seat, seat.deployment, seat.provider, ask.tries, seat.pack,
+            list(asks[ask]), lease_s,
         )  # fmt: skip
         ask_id = connection.exec_driver_sql(_ASK, values).scalar_one()
         rung.append(RungAsk(ask_id, chunk.id, seat.provider))

@@ -72,6 +72,9 @@ jobs = Table(
     Column("dedupe", Boolean, nullable=False, server_default="true"),
     # Votes so many seconds older than the job count as well.
     Column("reuse_votes_s", Float),
+    # Items that go into one call at most; 0 until a trial has found out how many, and what that trial showed.
+    Column("pack", SmallInteger, nullable=False, server_default="1"),
+    Column("pack_trial", JSONB),
     Column("idempotency_key", Text),
     Column("body_hash", Text, nullable=False),
     _moment("deadline_at", nullable=False),
@@ -146,6 +149,7 @@ asks = Table(
     _moment("lease_until", nullable=False),
     _moment("created_at", default=True),
     _moment("done_at"),
+    Column("pack", SmallInteger, nullable=False, server_default="1"),
     _known_states("asks"),
     Index("asks_chunk", "chunk_id"),
     Index("asks_live", "provider", postgresql_where=text("state <> 'done'")),
@@ -184,8 +188,16 @@ attempts = Table(
     Column("key_ref", Text),
     _moment("started_at", default=True),
     _moment("closed_at"),
+    # Of a call that carries several: in the order in which they share its cost. It has no item_id then.
+    Column("item_ids", ARRAY(BigInteger)),
     _known_states("attempts"),
     UniqueConstraint("item_id", "chunk_id", "seat", "try"),
+    Index(
+        "attempts_packs",
+        *("job_id", "chunk_id", "seat", text("(item_ids[1])"), "try"),
+        unique=True,
+        postgresql_where=text("item_ids IS NOT NULL"),
+    ),
     Index("attempts_open", "provider", postgresql_where=text("state = 'open'")),
     Index("attempts_started", "started_at", postgresql_using="brin"),
 )
@@ -228,6 +240,8 @@ decisions = Table(
     Column("reason", Text),
     Column("ballots", JSONB, nullable=False),
     _moment("decided_at", default=True),
+    # How many of the calls were packed: those are other items' calls, too.
+    Column("packed", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("status IN ('decided', 'undecided', 'failed')", name="decisions_status_known"),
     CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="decisions_answer_iff_decided"),
     Index("decisions_job", "job_id", "item_id"),

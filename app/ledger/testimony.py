@@ -94,8 +94,16 @@ WHERE chunk_id = ANY(%s) AND %s = ANY(item_ids) ORDER BY chunk_id, wave, seat, i
 _ATTEMPTS = """
 SELECT id, chunk_id, seat, try, purpose, deployment, state AS outcome, status, failure_kind, latency_ms,
        input_tokens + cached_tokens AS input_tokens, output_tokens + reasoning_tokens AS output_tokens,
-       cost_micro / 1e6::float8 AS cost_usd, text, coalesce(flags, '{}') AS flags, late, started_at, closed_at
-FROM attempts WHERE item_id = %s ORDER BY id
+       cost_micro / 1e6::float8 AS cost_usd, text, coalesce(flags, '{}') AS flags, late, started_at, closed_at,
+       (SELECT array_agg(i.custom_id ORDER BY at) FROM unnest(a.item_ids) WITH ORDINALITY AS carried (id, at)
+        JOIN items i ON i.id = carried.id) AS items,
+       (cost_micro / cardinality(item_ids)
+        + (array_position(item_ids, %(item)s) <= cost_micro %% cardinality(item_ids))::int) / 1e6::float8 AS share_usd
+FROM attempts a
+WHERE item_id = %(item)s
+   OR id IN (SELECT p.id FROM attempts p WHERE p.job_id = %(job)s AND p.chunk_id = ANY(%(chunks)s)
+             AND p.item_ids IS NOT NULL AND p.item_ids @> ARRAY[%(item)s::bigint])
+ORDER BY id
 """
 
 _VOTES = """
@@ -124,7 +132,7 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         chunks = _rows(connection, _CHUNKS, {"item": item.asked})
         ids = [chunk["id"] for chunk in chunks]
         waves = _rows(connection, _WAVES, (ids, item.asked))
-        attempts = _rows(connection, _ATTEMPTS, (item.asked,))
+        attempts = _rows(connection, _ATTEMPTS, {"item": item.asked, "job": job_id, "chunks": ids})
         votes = _rows(connection, _VOTES, (ids, item.asked))
         decision = _rows(connection, _DECISION, (item.id,))
         withdrawn = _rows(
@@ -161,7 +169,7 @@ def _plan(plan: dict[str, Any] | None) -> dict[str, Any] | None:
     if plan is None:
         return None
     # What stands at the end was not always written down.
-    names = ("deployment", "family", "quality", "role", "window", "latency_ms")
+    names = ("deployment", "family", "quality", "role", "window", "latency_ms", "rung", "pack")
     return {**plan, "seats": [dict(zip(names, seat, strict=False)) for seat in plan["seats"]]}
 
 

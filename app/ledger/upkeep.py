@@ -35,11 +35,12 @@ WITH lapsed AS (
 ), lost AS (
     UPDATE attempts a SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
     FROM lapsed l
-    WHERE a.item_id = ANY(l.item_ids) AND a.chunk_id = l.chunk_id AND a.seat = l.seat AND a.state = 'open'
-    RETURNING a.id, a.item_id, a.chunk_id, a.seat, a.try
+    WHERE (a.item_id = ANY(l.item_ids) OR a.item_ids && l.item_ids)
+      AND a.chunk_id = l.chunk_id AND a.seat = l.seat AND a.state = 'open'
+    RETURNING a.id, coalesce(a.item_ids, ARRAY[a.item_id]) AS items, a.chunk_id, a.seat, a.try
 ), cast_votes AS (
     INSERT INTO votes (chunk_id, item_id, seat, attempt_id, failure_kind, tries, reason)
-    SELECT chunk_id, item_id, seat, id, 'ambiguous', try, 'the worker was lost during the call' FROM lost
+    SELECT chunk_id, unnest(items), seat, id, 'ambiguous', try, 'the worker was lost during the call' FROM lost
     ON CONFLICT DO NOTHING
 ), freed AS (
     UPDATE asks SET state = 'sent', worker = NULL, lease_until = clock_timestamp() - interval '1 second'
@@ -69,7 +70,7 @@ _OVERDUE = "j.state IN ('running', 'paused') AND j.deadline_at <= clock_timestam
 
 _STALE_PINGS = """
 UPDATE attempts SET state = 'ambiguous', failure_kind = 'ambiguous', closed_at = clock_timestamp()
-WHERE state = 'open' AND item_id IS NULL AND started_at < clock_timestamp() - %s * interval '1 second'
+WHERE state = 'open' AND purpose = 'ping' AND started_at < clock_timestamp() - %s * interval '1 second'
 """
 
 

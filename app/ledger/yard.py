@@ -39,7 +39,7 @@ class WaitingJob:
         return (self.id, str(self.terms.lane))
 
 
-_TERMS = "j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing"
+_TERMS = "j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing, j.pack"
 
 _WAITING = f"""
 SELECT j.id, j.team, j.recipe, j.priority, lanes.ready, coalesce(tracks.items, 0), lanes.lane, {_TERMS}
@@ -65,11 +65,12 @@ WITH picked AS (
 ), marked AS (
     UPDATE items SET state = 'planned', chunk_id = chunk.id FROM chunk WHERE items.id = ANY(chunk.item_ids)
 )
-INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, item_ids, lease_until)
-SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, chunk.item_ids,
+INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, pack, item_ids, lease_until)
+SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, s.pack, chunk.item_ids,
        clock_timestamp() + %(lease)s * interval '1 second'
-FROM chunk, unnest(%(seats)s::smallint[], %(deployments)s::text[], %(providers)s::text[], %(tries)s::smallint[])
-     AS s (seat, deployment, provider, tries)
+FROM chunk, unnest(%(seats)s::smallint[], %(deployments)s::text[], %(providers)s::text[], %(tries)s::smallint[],
+                   %(packs)s::smallint[])
+     AS s (seat, deployment, provider, tries, pack)
 RETURNING id, chunk_id, provider
 """
 
@@ -148,7 +149,8 @@ def waiting_cached(engine: Engine) -> list[Waits]:
 def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:
     """Deployment → (calls waiting or under way, asks that make them)."""
     rows = connection.exec_driver_sql(
-        "SELECT deployment, sum(cardinality(item_ids)), count(*) FROM asks WHERE state <> 'done' GROUP BY deployment"
+        "SELECT deployment, sum((cardinality(item_ids) + pack - 1) / pack), count(*) FROM asks"
+        " WHERE state <> 'done' GROUP BY deployment"
     )
     return {deployment: (int(calls), asks) for deployment, calls, asks in rows}
 
@@ -171,6 +173,7 @@ def claim(
             "deployments": [s.deployment for s in seats],
             "providers": [s.provider for s in seats],
             "tries": [a.tries for a in ordered],
+            "packs": [s.pack for s in seats],
         },
     )
     return [RungAsk(*row) for row in rows]

@@ -27,15 +27,16 @@ from app.gates.limits import Gates, Grant
 from app.gates.pulse import Pulse, Pulses
 from app.gates.spill import Spill
 from app.ledger import journal
-from app.ledger.journal import Casting, Opening, TakenAsk
+from app.ledger.journal import Casting, TakenAsk
 from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import missing
+from app.services import packs
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
 from app.services.feedback import Feedback, Flown
 from app.services.keyring import Keyring, Lane
 from app.services.learning import Learner
-from app.services.questions import Question, TooLong, Wording
+from app.services.questions import Question, TooLong, Wording, pulse_kind
 from app.services.recording import Record
 from app.services.turnstile import Turnstile
 from app.services.warming import Warmer
@@ -140,7 +141,8 @@ class Errand:
     def _prepare(self) -> None:
         """Word the questions, or refuse them all where no call is to be made."""
         ask, deployment = self._ask, self._deployment
-        self._wording = Wording(ask, deployment, self._pulse())
+        pack = ask.plan.seats[ask.seat].pack
+        self._wording = Wording(ask, deployment, self._pulse(), self._pulse(pack) if pack > 1 else Pulse())
         self._find_lanes()
         self._word()
         if ask.job_state == "cancelled":
@@ -185,7 +187,9 @@ class Errand:
         ask = self._ask
         wish = ask.terms.wanted(ask.plan.recipe)
         widest = max((d.context_window for d in self._fleet.deployments if eligible(d, wish) is None), default=0)
-        for item in self._ask.items:
+        together, alone = packs.dealt(self._wording)
+        self._todo += together
+        for item in alone:
             worded = self._wording.first(item, cut=False)
             if isinstance(worded, TooLong) and worded.needs > widest:
                 worded = self._wording.first(item, cut=True)
@@ -197,16 +201,18 @@ class Errand:
             else:
                 self._todo.append(worded)
 
-    def _pulse(self) -> Pulse:
+    def _pulse(self, pack: int = 1) -> Pulse:
         try:
             name = self._deployment.name
-            return self._means.pulses.estimates([name], self._ask.task.kind)[name]
+            return self._means.pulses.estimates([name], pulse_kind(self._ask.task.kind, pack))[name]
         except ServiceMissing:
             return Pulse()
 
     def _estimate_again(self) -> None:
         """While a chunk waits for tokens others learn how few they take: it need not wait for more than that."""
-        self._wording = replace(self._wording, pulse=self._pulse())
+        pack = self._ask.plan.seats[self._ask.seat].pack
+        packed = self._pulse(pack) if pack > 1 else Pulse()
+        self._wording = replace(self._wording, pulse=self._pulse(), packed=packed)
         for question in self._todo:
             self._wording.estimate(question)
 
@@ -219,7 +225,7 @@ class Errand:
             self._refuse_all(FailureKind.OVERDUE, "the deadline has passed")
             return 0.0
         # Those that failed least go first: the one call of a probe, and what a nearly spent retry budget lets through.
-        due = sorted((q for q in self._todo if q.not_before <= now), key=lambda q: q.used + q.item.failed)
+        due = sorted((q for q in self._todo if q.not_before <= now), key=lambda q: q.failed)
         if not due:
             self._means.turnstile.leave(self._deployment.name, self._inbox)
             return min(q.not_before for q in self._todo) - now
@@ -243,6 +249,9 @@ class Errand:
             case Admitted(lane, taken, grant, asked_at):
                 self._send(lane, taken, grant, not_after=asked_at + self._means.margin_s / 2)
                 return 0.0 if len(taken) < len(self._todo) else None
+            case Refused(FailureKind.CONTEXT_LENGTH, _) if any(q.ids for q in self._todo):
+                self._todo = [single for question in self._todo for single in packs.unpacked(self._wording, question)]
+                return 0.0
             case Refused(kind, reason):
                 self._refuse_all(kind, reason)
                 return 0.0
@@ -253,7 +262,7 @@ class Errand:
 
     def _send(self, lane: Lane, due: list[Question], grant: Grant, not_after: float) -> None:
         """Write the attempts down, then let them fly. Nothing is sent that is not in the ledger."""
-        openings = [Opening(q.item.id, q.number, q.tokens) for q in due]
+        openings = [q.opening for q in due]
         try:
             opened = journal.open_attempts(
                 self._means.engine,
@@ -279,9 +288,7 @@ class Errand:
             attempt_id = opened.get(question.item.id)
             if attempt_id is None:
                 taken.append(question)
-                self._record.fail(
-                    question.item.id, None, FailureKind.AMBIGUOUS, question.used, "another worker has made this call"
-                )
+                self._fail(question, None, FailureKind.AMBIGUOUS, "another worker has made this call")
                 continue
             self._flying[attempt_id] = Flight(question, grant, lane, cold)
             timeout_s = self._deployment.timeout_s
@@ -336,6 +343,9 @@ class Errand:
         self._feedback.tell(flown.values())
 
     def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
+        if question.ids:
+            self._take_apart(question, attempt_id, answer)
+            return
         parsed = self._wording.read(question.item, answer.text)
         if parsed.answer is None:
             cut = answer.finish is Finish.LENGTH
@@ -351,9 +361,9 @@ class Errand:
         """One step of the decision matrix."""
         question, lane = flight.question, flight.lane
         question.troubled += failure.kind in matrix.GROWS_LOAD
-        able = {Here.RESTATE} - question.done
+        able = {Here.RESTATE} - question.done if not question.ids else set()
         trimmed = None
-        if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done:
+        if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done and not question.ids:
             trimmed = self._wording.trimmed(question, failure.message)
             able |= {Here.TRIM} if trimmed is not None else set()
         if lane.caller.yield_to(attempt_id, failure):
@@ -378,11 +388,18 @@ class Errand:
                 self._todo.append(self._wording.restated(question))
             case Here.TRIM if trimmed is not None:
                 self._todo.append(trimmed)
+            case _ if question.ids and failure.kind in packs.UNPACKED:
+                self._take_apart(question, attempt_id, failure)
             case _:
                 needs = self._needs(question) if failure.kind is FailureKind.CONTEXT_LENGTH else None
-                self._record.fail(
-                    question.item.id, attempt_id, failure.kind, question.used, failure.message, needs=needs
-                )
+                self._fail(question, attempt_id, failure.kind, failure.message, needs=needs)
+
+    def _take_apart(self, question: Question, attempt_id: int, result: Answer | Failure) -> None:
+        for part in packs.heard(self._wording, question, attempt_id, result):
+            if isinstance(part, Question):
+                self._todo.append(part)
+            else:
+                self._record.cast(part)
 
     def _rekeyed(self, lane: Lane, failure: Failure) -> bool:
         """Is there another key? Then what follows goes by it."""
@@ -403,5 +420,11 @@ class Errand:
     def _refuse_all(self, kind: FailureKind, reason: str) -> None:
         """No call will be made for what is still to do: a ballot without one."""
         for question in self._todo:
-            self._record.fail(question.item.id, None, kind, question.used, reason)
+            self._fail(question, None, kind, reason)
         self._todo.clear()
+
+    def _fail(
+        self, question: Question, attempt_id: int | None, kind: FailureKind, reason: str, *, needs: int | None = None
+    ) -> None:
+        for item in question.items:
+            self._record.fail(item.id, attempt_id, kind, question.used, reason, needs=needs)

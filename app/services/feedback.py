@@ -25,7 +25,7 @@ from app.ledger.health import Finding
 from app.registry.rows import ProviderRow
 from app.services import standing
 from app.services.learning import Learner
-from app.services.questions import Question
+from app.services.questions import Question, pulse_kind
 from app.services.scopes import capacity
 from app.wire import Heard
 
@@ -163,10 +163,14 @@ class Feedback:
         )
 
     def _observe(self, answered: list[tuple[Question, Heard]]) -> None:
+        for pack in sorted({question.pack for question, _ in answered}):
+            self._observe_alike([pair for pair in answered if pair[0].pack == pack], pulse_kind(self.kind, pack))
+
+    def _observe_alike(self, answered: list[tuple[Question, Heard]], kind: str) -> None:
         usages = [heard.result.usage for _, heard in answered if isinstance(heard.result, Answer)]
         self.pulses.observe(
             self.deployment.name,
-            self.kind,
+            kind,
             latencies_ms=[heard.latency_ms for _, heard in answered],
             outputs=[u.output_tokens + u.reasoning_tokens for u in usages],
             tokens_sum=sum(u.total for u in usages),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from app.core import pricing
+from app.core import packed, pricing
 from app.core.contract import Parsed
 from app.core.matrix import Here
 from app.core.parts import Part
@@ -12,7 +13,7 @@ from app.core.pricing import guess_tokens
 from app.core.trimming import Turns, count_turns, cut_text, cut_turns, flat, stated_share
 from app.core.values import Deployment, Request, Usage
 from app.gates.pulse import LEARNED_AFTER, Pulse
-from app.ledger.journal import TakenAsk, TakenItem
+from app.ledger.journal import Opening, TakenAsk, TakenItem
 
 _HEADROOM = 1.1
 TRIMMED = "trimmed"
@@ -42,6 +43,24 @@ class Question:
     done: frozenset[Here] = frozenset()
     size: int | None = None
     troubled: int = 0
+    rest: tuple[TakenItem, ...] = ()
+    ids: tuple[str, ...] = ()
+    pack: int = 1
+    """Of a pack: its other items, the ids of all, and how many its seat takes at most."""
+
+    @property
+    def items(self) -> tuple[TakenItem, ...]:
+        return (self.item, *self.rest)
+
+    @property
+    def opening(self) -> Opening:
+        """As it is written down before the call."""
+        return Opening(self.item.id, self.number, self.tokens, tuple(i.id for i in self.items) if self.ids else ())
+
+    @property
+    def failed(self) -> int:
+        """Calls that failed for it, wherever."""
+        return self.used + max(item.failed for item in self.items)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -54,7 +73,7 @@ class Question:
         What failed longer ago is out of the retry budget's window: an item that has waited so long adds no load to
         that of its first call, which nobody feels any more.
         """
-        return self.troubled + self.item.lately > 0
+        return self.troubled + max(item.lately for item in self.items) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +86,13 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Words the questions of one ask. ``pulse``: what calls of this kind have taken there lately."""
+    """Words the questions of one ask. ``pulse``: what calls of this kind have taken there lately; ``packed``: those
+    that carried as many items as this seat's."""
 
     ask: TakenAsk
     deployment: Deployment
     pulse: Pulse
+    packed: Pulse = field(default_factory=Pulse)
 
     def first(self, item: TakenItem, *, cut: bool) -> Question | TooLong:
         """The question for an item; one that is too long for the window is cut to fit where ``cut`` says so."""
@@ -132,6 +153,34 @@ class Wording:
         self.estimate(question)
         return question
 
+    def pack(self, items: Sequence[TakenItem]) -> Question:
+        """One question for all of them."""
+        ask = self.ask
+        texts = [item.text for item in items]
+        named = packed.names(texts, ask.plan.seed, ask.seat)
+        request = packed.ask(ask.task, texts, named, self.deployment)
+        number = max(item.written for item in items) + 1
+        question = Question(items[0], number, 0, request, pricing.estimate_input_tokens(request.messages), 0, 0)
+        question.rest, question.ids, question.pack = tuple(items[1:]), named.ids, ask.plan.seats[ask.seat].pack
+        self.estimate(question)
+        return question
+
+    def holds(self, question: Question) -> bool:
+        """Is there room for a pack here: in the window, in the answer, in half of a minute's tokens?"""
+        deployment = self.deployment
+        limits = (deployment.limits.tpm, deployment.provider_limits.tpm)
+        return (
+            self._needs(question) <= deployment.context_window
+            and packed.room(self.ask.task, len(question.items)) <= deployment.max_output
+            and all(tpm is None or 2 * question.guessed_input <= tpm for tpm in limits)
+        )
+
+    def singly(self, before: Question, item: TakenItem) -> Question:
+        """The question for one item of a pack, after that pack."""
+        question = self._question(item, before.number + 1, before.used)
+        question.troubled = before.troubled
+        return question
+
     def read(self, item: TakenItem, answer: str) -> Parsed:
         """What was said of the item, by the contract of the seat's role."""
         return self._part(item).read(answer)
@@ -158,26 +207,32 @@ class Wording:
 
     def estimate(self, question: Question) -> None:
         """Set what is to be reserved for the question, by what is known now."""
-        inputs, outputs = self._expect(question.guessed_input, question.request.max_tokens)
+        pulse = self.packed if question.ids else self.pulse
+        inputs, outputs = self._expect(question.guessed_input, question.request.max_tokens, pulse)
         question.tokens = inputs + outputs
         usage = Usage(input_tokens=inputs, output_tokens=outputs)
         question.micro = pricing.cost_micro(usage, self.deployment.price) or 0
 
-    def _expect(self, guess: int, max_tokens: int) -> tuple[int, int]:
+    def _expect(self, guess: int, max_tokens: int, pulse: Pulse) -> tuple[int, int]:
         """Input and output tokens to set aside: the most it may be, until enough has been seen to know better.
 
         Never more output than the token limit leaves beside the input: a reservation that cannot fit would wait
         for ever for room that the answer most likely does not need.
         """
         inputs, outputs = guess, max_tokens
-        if self.pulse.samples >= LEARNED_AFTER:
-            inputs = int(guess * self.pulse.input_ratio * _HEADROOM) + 2
-        if self.pulse.output_p95 is not None:
-            outputs = min(outputs, int(self.pulse.output_p95 * _HEADROOM) + 2)
+        if pulse.samples >= LEARNED_AFTER:
+            inputs = int(guess * pulse.input_ratio * _HEADROOM) + 2
+        if pulse.output_p95 is not None:
+            outputs = min(outputs, int(pulse.output_p95 * _HEADROOM) + 2)
         for limits in (self.deployment.limits, self.deployment.provider_limits):
             if limits.tpm is not None:
                 outputs = min(outputs, max(1, limits.tpm - inputs))
         return inputs, outputs
+
+
+def pulse_kind(kind: str, pack: int) -> str:
+    """Under which name the averages of such calls are kept: what packs take says nothing about single ones."""
+    return f"{kind}/{pack}" if pack > 1 else kind
 
 
 def _text(item: TakenItem, size: int | None) -> tuple[str, Turns | None] | None:

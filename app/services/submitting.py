@@ -11,19 +11,19 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Engine
 
+from app.core import injection, packing, similarity
 from app.core import recipe as recipes
-from app.core import similarity
 from app.core.balancing import Mode
 from app.core.errors import InputError, UsageError
 from app.core.recipe import Recipe
-from app.core.routing import Routing, Terms, Wanted
+from app.core.routing import Lane, Routing, Terms, Wanted
 from app.core.selection import Preset
 from app.core.task import Task
 from app.core.values import Deployment, TaskKind, Tier
@@ -85,6 +85,8 @@ class JobSpec(BaseModel):
     """Ask items once that are at least so alike (Jaccard's index of their shingles)."""
     reuse_votes_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] | None = None
     """Take votes that the team has bought up to so long ago, by the same prompt of the same model."""
+    pack: Annotated[int, Field(ge=1, le=packing.MOST)] | Literal["auto"] = 1
+    """Short items that go into one call, at most; ``auto``: as many as a sample shows to change no answer."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -104,6 +106,8 @@ class JobSpec(BaseModel):
             _check_schema(self.schema_)
         if not self.dedupe and (self.similar is not None or self.reuse_votes_s is not None):
             raise ValueError("without dedupe every item is asked anew: leave similar and reuse_votes_s out")
+        if self.pack == "auto" and self.task == "generate":
+            raise ValueError("pack auto compares answers, and free texts are never equal: give a number")
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
         return self
@@ -117,7 +121,8 @@ class JobSpec(BaseModel):
     @property
     def wanted(self) -> Wanted:
         budget = self.max_cost_usd is not None
-        return Terms(Tier(self.tier), self.task_of_items, budget, self.routing).wanted(self.recipe)
+        terms = Terms(Tier(self.tier), self.task_of_items, budget, self.routing, pack=self.most_in_a_pack)
+        return terms.wanted(self.recipe)
 
     @property
     def routing(self) -> Routing:
@@ -128,6 +133,11 @@ class JobSpec(BaseModel):
             optimise="" if self.optimise == "balanced" else self.optimise,
             balance=self.balance or "",
         )
+
+    @property
+    def most_in_a_pack(self) -> int:
+        """0: to be found out."""
+        return 0 if self.pack == "auto" else self.pack
 
     @property
     def task_of_items(self) -> Task:
@@ -192,7 +202,10 @@ class Submitter:
             dedupe=spec.dedupe,
             similar=spec.similar,
             reuse_votes_s=spec.reuse_votes_s,
+            pack=spec.most_in_a_pack,
         )
+        if job.pack != 1:
+            rows = apart(rows)
         return door.store_job(self.engine, job, rows, skip_duplicates)
 
     def submit_message(self, kwargs: dict[str, Any]) -> str:
@@ -217,6 +230,15 @@ class Submitter:
 def measured(engine: Engine) -> Latencies:
     """How long a call took at the last look at each deployment."""
     return {name: found.latency_ms for name, found in health.current(engine).items()}
+
+
+def apart(rows: Iterable[Row]) -> Iterator[Row]:
+    """Those that would crowd or sway others in a pack travel alone."""
+    for row in rows:
+        if row.turns is None and not packing.too_long(row.text) and not injection.suspicions(row.text):
+            yield row
+        else:
+            yield replace(row, lane=str(replace(Lane.parse(row.lane), alone=True)))
 
 
 def new_job_id() -> str:

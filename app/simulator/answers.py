@@ -15,6 +15,11 @@
     kind = "fixed"
     text = "the same for everyone"
 
+Where a call holds several items, each is answered as it would be alone, whatever the kind; for all kinds:
+
+    packs = { default = "careful", "llama-3.1-8b" = "sloppy" }   # careful | sloppy | gullible
+    sloppy_rate = 0.1                  # of the ids of a sloppy model: left out, given twice, or not the item's
+
 Everything said is a function of seed, model and prompt: no dice are thrown at call time.
 """
 
@@ -25,6 +30,7 @@ import gzip
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +38,7 @@ import orjson
 
 from app.simulator.ask import Ask
 from app.simulator.finder import Finder
+from app.simulator.packs import MANNERS, items_of, said_of
 from app.simulator.weather import WeatherError, refuse_unknown, roll
 
 PING = "Reply with exactly: OK"
@@ -135,6 +142,34 @@ class Recorded(Answers):
         return self._voices[int(roll(self._seed, model) * len(self._voices))]
 
 
+class Packs(Answers):
+    """Tells a call that holds several items apart, and answers each of them as if it were alone.
+
+    A gullible model obeys an item that tells it what to say of the others; a sloppy one misplaces ids.
+    """
+
+    def __init__(self, one: Answers, manners: Mapping[str, str], sloppy_rate: float, seed: int) -> None:
+        self._one = one
+        self._manners = manners
+        self._sloppy_rate = sloppy_rate
+        self._seed = seed
+
+    def text(self, ask: Ask) -> str:
+        items = items_of(ask.last_user)
+        if not items:
+            return self._one.text(ask)
+        manner = self._manners.get(ask.model, self._manners.get("default", "careful"))
+        said = {name: self._one.text(_alone(ask, text)) for name, text in items.items()}
+        return said_of(
+            said, items, manner, lambda name: roll(self._seed, ask.model, items[name], "id"), self._sloppy_rate
+        )
+
+
+def _alone(ask: Ask, text: str) -> Ask:
+    before = tuple((role, said) for role, said in ask.messages if role != "user")
+    return replace(ask, messages=(*before, ("user", text)), json_key=None)
+
+
 def sentence(model: str) -> str:
     """What a model says to a prompt it knows nothing about."""
     return f"This is what {model} has to say: the matter was considered with care, and the answer is yes."
@@ -183,7 +218,7 @@ def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answe
     kind = data.get("kind")
     if kind not in _KEYS:
         raise WeatherError(f"answers: kind must be one of {', '.join(_KEYS)}, not {kind!r}")
-    refuse_unknown(data, ("kind", *_KEYS[kind]), f"answers ({kind})")
+    refuse_unknown(data, ("kind", "packs", "sloppy_rate", *_KEYS[kind]), f"answers ({kind})")
     for key in {"gold": ("file",), "recorded": ("directory",)}.get(kind, ()):
         if key not in data:
             raise WeatherError(f"answers ({kind}): {key} is missing")
@@ -199,6 +234,16 @@ def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answe
             raise WeatherError(f"answers (gold): style must be one of {', '.join(STYLES)}, not {name!r}")
     gold = _read_gold(base / data["file"], data.get("text_column", "text"), data.get("gold_column", "gold"))
     return Gold(gold, {name: float(rate) for name, rate in data.get("error_rate", {}).items()}, style, seed)
+
+
+def read_packs(data: Mapping[str, Any] | None, base: Path, seed: int) -> Packs:
+    """As ``read_answers``, for calls of several items too."""
+    said = data or {}
+    manners = said.get("packs", {})
+    for manner in manners.values():
+        if manner not in MANNERS:
+            raise WeatherError(f"answers: packs must be one of {', '.join(MANNERS)}, not {manner!r}")
+    return Packs(read_answers(data, base, seed), manners, float(said.get("sloppy_rate", 0.1)), seed)
 
 
 def _read_gold(path: Path, text_column: str, gold_column: str) -> dict[str, str]:

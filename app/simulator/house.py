@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.simulator.answers import Answers, read_answers
+from app.simulator.answers import Answers, read_packs
 from app.simulator.books import Books, Totals
 from app.simulator.fleet import LIMIT_KEYS, FleetFile, Limits, Model, Provider
 from app.simulator.manners import Vendor
@@ -46,7 +46,7 @@ class House:
         self._called: dict[tuple[str, str], float] = {}
         self._loaded: dict[tuple[str, str], float] = {}
         self._ordinals: Counter[tuple[str, str]] = Counter()
-        self.answers: Answers = read_answers(None, base, seed)
+        self.answers: Answers = read_packs(None, base, seed)
         self.weather = Weather()
         self.set_weather(weather, base, now)
 
@@ -54,7 +54,7 @@ class House:
         """Replace the events; the answers too where ``data`` names any. Raises ``WeatherError``, changing nothing."""
         weather = Weather.of(data, seed=self.seed, began=now)
         if "answers" in data:
-            self.answers = read_answers(data["answers"], base, self.seed)
+            self.answers = read_packs(data["answers"], base, self.seed)
         self.weather = weather
 
     def reset(self) -> None:

@@ -17,6 +17,17 @@ ALTER TABLE items ADD COLUMN traits jsonb;
 ALTER TABLE items ADD COLUMN digest uuid;
 
 ALTER TABLE chunks ADD COLUMN lane text NOT NULL DEFAULT '';
+
+-- Packs: items that go into one call at most; 0 until a trial has found out how many.
+ALTER TABLE jobs ADD COLUMN pack smallint NOT NULL DEFAULT 1;
+ALTER TABLE jobs ADD COLUMN pack_trial jsonb;
+ALTER TABLE asks ADD COLUMN pack smallint NOT NULL DEFAULT 1;
+-- A call that carries several items has them here, in the order in which they share its cost, and no item_id.
+ALTER TABLE attempts ADD COLUMN item_ids bigint[];
+CREATE UNIQUE INDEX attempts_packs ON attempts (job_id, chunk_id, seat, (item_ids[1]), try)
+    WHERE item_ids IS NOT NULL;
+-- How many of the calls were packed: those are other items' calls, too.
+ALTER TABLE decisions ADD COLUMN packed smallint NOT NULL DEFAULT 0;
 """
 
 _SAMENESS = """

@@ -1,0 +1,83 @@
+"""Calls that carry several items: one row an attempt, ``item_ids`` in the order in which they share its cost.
+
+What is asked of an item's calls has two forms: the plain one, and the one that looks through packs as well, for chunks
+whose plan has any. So a job without packs pays nothing for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from app.ledger.reports import no_job
+
+# The calls of one item in one chunk: those for it alone, and its share of those that it took part in. The first items
+# of a call pay what is over, as ``core.packing.share`` has it.
+SHARED_CALLS = """
+(
+    SELECT seat, state, purpose, failure_kind, cost_micro, started_at, closed_at, false AS packed
+    FROM attempts WHERE item_id = {item} AND chunk_id = {chunk}
+    UNION ALL
+    SELECT seat, state, purpose, failure_kind,
+           cost_micro / cardinality(item_ids)
+           + (array_position(item_ids, {item}) <= cost_micro %% cardinality(item_ids))::int,
+           started_at, closed_at, true
+    FROM attempts
+    WHERE job_id = {job} AND chunk_id = {chunk} AND item_ids IS NOT NULL AND item_ids @> ARRAY[{item}]
+) AS calls
+"""
+
+# As ``journal._OPEN``, and under the same lock: whoever holds the ask's lease opens its attempts, nobody else.
+_OPEN = """
+WITH held AS (SELECT FROM asks WHERE id = %s AND state = 'running' AND worker = %s FOR SHARE)
+INSERT INTO attempts (job_id, chunk_id, item_ids, seat, try, purpose, provider, deployment,
+                      input_price_micro, output_price_micro, key_ref, reserved_tokens)
+SELECT %s, %s, items::bigint[], %s, number, %s, %s, %s, %s, %s, %s, reserved
+FROM held, unnest(%s::text[], %s::smallint[], %s::integer[]) AS opening (items, number, reserved)
+ON CONFLICT DO NOTHING
+RETURNING id, item_ids[1]
+"""
+
+_SEEN = """
+SELECT item_ids FROM attempts
+WHERE job_id = %s AND chunk_id = %s AND item_ids IS NOT NULL AND seat <> %s AND state IN ('open', 'answered')
+ORDER BY id
+"""
+
+
+def open_packs(
+    connection: Connection, ask: Sequence[object], packs: Sequence[tuple[Sequence[int], int, int]]
+) -> dict[int, int]:
+    """Write calls of several items down. ``ask``: as ``journal._OPEN`` takes it; ``packs``: (items, number, tokens
+    reserved). Returns first item → attempt; a pack that is missing has been called by somebody else."""
+    written = ["{" + ",".join(map(str, items)) + "}" for items, _, _ in packs]
+    values = (*ask, written, [number for _, number, _ in packs], [tokens for *_, tokens in packs])
+    return {first: attempt for attempt, first in connection.exec_driver_sql(_OPEN, values).all()}
+
+
+def surroundings(
+    connection: Connection, job_id: str, chunk_id: int, seat: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """(the chunk's items, the packs that other seats have seen or are being shown)."""
+    whole = connection.exec_driver_sql("SELECT item_ids FROM chunks WHERE id = %s", (chunk_id,)).scalar_one()
+    seen = connection.exec_driver_sql(_SEEN, (job_id, chunk_id, seat)).scalars()
+    return tuple(whole), tuple(tuple(items) for items in seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a job's items are packed. ``size`` 0: that is still to be found out; ``trial``: what a trial showed."""
+
+    size: int
+    trial: dict[str, object] | None
+
+
+def packing_of(engine: Engine, job_id: str) -> Packing:
+    """Raises ``NotFound``."""
+    with engine.begin() as connection:
+        row = connection.exec_driver_sql("SELECT pack, pack_trial FROM jobs WHERE id = %s", (job_id,)).first()
+    if row is None:
+        raise no_job(job_id)
+    return Packing(*row)
