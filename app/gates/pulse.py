@@ -1,8 +1,8 @@
 """Live averages of every deployment, shared by all processes: how long a call takes and how many tokens.
 
 They decide nothing about limits; they make plans and token estimates better. What is learned: the ratio of the input
-tokens a provider counts to our guess from characters, and how long outputs get lately. It may be lost with Redis: then
-it is learned again, and until then the most that a call may take is reserved for it.
+tokens a provider counts to our guess from characters, and how long outputs and latencies get lately. It may be lost
+with Redis: then it is learned again, and until then the most that a call may take is reserved for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IDLE_S = 300
 told otherwise (its FAQ), and serverless vendors scale to zero after a few minutes, too."""
 LEARNED_AFTER = 20
 """Calls after which percentiles are told."""
-_FIELDS = ["calls", "latency_ms", "tokens", "input", "guessed", "output_seen", "output_p95"]
+_FIELDS = ["calls", "latency_ms", "tokens", "input", "guessed", "output_seen", "output_p95", "latency_p95"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Pulse:
     """Output tokens, reasoning included, that 95 of 100 calls of this kind do not pass, up to 9 % too high. None until
     20 calls of the very kind were seen: other kinds say nothing about it."""
     samples: int = 0
+    latency_p95_ms: float = 0.0
+    """Likewise of the latency, of whichever kind; 0 where nothing is known."""
 
 
 class Pulses:
@@ -63,7 +65,7 @@ class Pulses:
             [stem(f"pulse:{name}")],
             *(kind, len(latencies_ms), tokens_sum, input_tokens_sum, guessed_input_sum),
             ",".join(str(max(0, output)) for output in outputs),
-            sum(latencies_ms),
+            ",".join(str(max(0, latency)) for latency in latencies_ms),
         )
 
     def wakes(self, name: str) -> bool:
@@ -90,7 +92,7 @@ class Pulses:
 
 
 def _pulse(reply: list[bytes | str | None]) -> Pulse:
-    calls, latency_ms, tokens, counted, guessed, outputs, output_p95 = (int(field or 0) for field in reply)
+    calls, latency_ms, tokens, counted, guessed, outputs, output_p95, latency_p95 = (int(field or 0) for field in reply)
     if not calls:
         return Pulse()
     return Pulse(
@@ -99,4 +101,5 @@ def _pulse(reply: list[bytes | str | None]) -> Pulse:
         counted / guessed if guessed and counted else 1.0,
         output_p95 if outputs >= LEARNED_AFTER else None,
         calls,
+        float(latency_p95),
     )

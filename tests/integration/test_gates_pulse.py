@@ -25,7 +25,7 @@ def test_averages_are_of_the_last_few_hundred_calls(redis_client: redis.Redis) -
         input_tokens_sum=900,
         guessed_input_sum=600,
     )
-    seen = Pulse(500.0, 100.0, 1.5, None, 10)
+    seen = Pulse(500.0, 100.0, 1.5, None, 10, pytest.approx(500, rel=0.09))
     assert pulses.estimates(["a", "b"], "classify") == {"a": seen, "b": Pulse()}
     assert pulses.estimates(["a"], "generate") == {"a": seen}, "a kind not seen is told from all"
     for _ in range(100):
@@ -83,3 +83,4 @@ def test_the_percentile_is_the_true_one_rounded_up_by_no_more_than_a_step(
     assert told.output_p95 is not None
     assert true <= max(1, told.output_p95) + 1
     assert told.output_p95 <= max(1, true * 1.09)
+    assert told.latency_p95_ms == told.output_p95
