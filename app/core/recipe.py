@@ -30,6 +30,7 @@ class Shape:
     asked first: whoever is free soonest, the best, or the cheapest. ``roles``: seated beside the voices, the strongest
     first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
     ``voice``: the role of those whose answers count. ``likeness``: answers of free text are compared by their words.
+    ``hedges``: whoever takes longer than mostly is not waited for.
     """
 
     version: int
@@ -40,6 +41,7 @@ class Shape:
     extra_calls: int = 0
     voice: str = "voice"
     likeness: bool = False
+    hedges: bool = False
 
 
 SHAPES: dict[str, Shape] = {
@@ -47,6 +49,7 @@ SHAPES: dict[str, Shape] = {
     "majority-vote": Shape(1, {"council": 3, "quorum": None, "full": False, "attempts": None}),
     "synthesize-best": Shape(1, {"council": 3, "attempts": None}, roles=("synthesiser",), extra_calls=1),
     "ranked-fallback": Shape(1, {"council": 3, "attempts": None}, order="rank"),
+    "first-answer": Shape(1, {"council": 2, "attempts": None}, hedges=True),
     "best-of-n": Shape(1, {"council": 3, "attempts": None}, roles=("judge",), extra_calls=1),
     "vote-then-judge": Shape(1, {"council": 3, "quorum": None, "attempts": None}, roles=("judge",), extra_calls=1),
     "consensus": Shape(

@@ -46,6 +46,8 @@ def _move(plan: Plan, table: Table) -> Verdict | frozenset[Ask]:
             move = synthesize_best(table)
         case "ranked-fallback":
             move = first_answer(table, at_most=plan.recipe.council)
+        case "first-answer":
+            move = hedged_answer(table)
         case "best-of-n":
             move = best_of_n(table)
         case "vote-then-judge":
@@ -82,6 +84,19 @@ def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
         return table.no_verdict(exhausted=True)
     wish = Wish(1, later=0 if at_most is None else max(0, at_most - called - 1))
     return wish if table.may_hope(wish) else table.no_verdict()
+
+
+def hedged_answer(table: Table) -> Verdict | Wish:
+    """One voice; where it takes longer than it mostly does a second beside it, and whoever answers first has answered.
+
+    At most ``council`` are asked at a time. Which of them is first is the world's to say, and stands in the ballots.
+    """
+    votes = table.votes()
+    if votes:
+        return table.verdict(votes[0].answer, votes[:1])
+    slow = sum(1 for b in table.ballots if b.open)
+    wish = Wish(min(1 + slow, table.plan.recipe.council))
+    return wish if slow or table.may_hope(wish) else table.no_verdict()
 
 
 def majority_vote(table: Table) -> Verdict | Wish:

@@ -18,6 +18,10 @@ _NEVER_CONTESTED = ("synthesize-best",)
 _STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset")
 
 
+HEDGED = "hedged"
+"""Flag of an open ballot that has been waited for long enough: the table need not wait for it any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """So many voices ought to be on the table. A call is kept back for each that may be wanted ``later``.
@@ -40,7 +44,7 @@ class Table:
     open: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "open", any(b.open for b in self.ballots))
+        object.__setattr__(self, "open", any(b.open and HEDGED not in b.flags for b in self.ballots))
 
     def seat(self, ballot: Ballot) -> Seat:
         return self.plan.seats[ballot.seat]

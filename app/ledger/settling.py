@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import Plan
 from app.core.routing import Terms
+from app.core.table import HEDGED
 from app.core.values import FailureKind
 from app.ledger import doubles, packs
 
@@ -120,18 +121,18 @@ def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple
     tables: dict[int, list[Ballot]] = {item_id: [] for item_id in planned}
     # Asks before votes: an ask that ends between the two looks is seen with its votes, never without both.
     asks = connection.exec_driver_sql(
-        "SELECT wave, seat, state, tries, item_ids FROM asks WHERE chunk_id = %s", (chunk_id,)
+        "SELECT wave, seat, state, tries, item_ids, slow FROM asks WHERE chunk_id = %s", (chunk_id,)
     ).all()
     answered: set[tuple[int, int]] = set()
     for item_id, ballot in votes_of(connection, chunk_id):
         if item_id in tables:
             tables[item_id].append(ballot)
             answered.add((item_id, ballot.seat))
-    for _, seat, state, tries, asked in asks:
+    for _, seat, state, tries, asked, slow in asks:
         if state != "done":
             for item_id in asked:
                 if item_id in tables and (item_id, seat) not in answered:
-                    tables[item_id].append(Ballot(seat, open=True, tries=tries))
+                    tables[item_id].append(Ballot(seat, open=True, tries=tries, flags=(HEDGED,) if slow else ()))
     wave = max((number for number, *_ in asks), default=0)
     return {item_id: tuple(ballots) for item_id, ballots in tables.items()}, wave
 
@@ -194,6 +195,31 @@ def write_decisions(
     )
     connection.exec_driver_sql("UPDATE items SET state = 'decided' WHERE id = ANY(%s) AND state = 'planned'", (ids,))
     doubles.decide(connection, ids)
+
+
+# Their asks find the vote when they end, or are taken, and cast none themselves.
+_OUTRUN = """
+INSERT INTO votes (chunk_id, item_id, seat, failure_kind, tries, flags, reason)
+SELECT %s, item_id, seat, 'overdue', 1, %s, 'another answered first'
+FROM unnest(%s::bigint[], %s::smallint[]) AS v (item_id, seat) ON CONFLICT DO NOTHING
+"""
+
+
+def close_outrun(
+    connection: Connection, chunk_id: int, tables: Mapping[int, Sequence[Ballot]]
+) -> dict[int, tuple[Ballot, ...]]:
+    """Close the seats that are still open where their item is about to be decided; returns the ballots as they stand.
+
+    One of them may have been heard in this very moment: then its vote stands.
+    """
+    late = [(item_id, b.seat) for item_id, ballots in tables.items() for b in ballots if b.open]
+    ids, seats = [item_id for item_id, _ in late], [seat for _, seat in late]
+    connection.exec_driver_sql(_OUTRUN, (chunk_id, [HEDGED], ids, seats))
+    closed: dict[int, list[Ballot]] = {item_id: [] for item_id in tables}
+    for item_id, ballot in votes_of(connection, chunk_id):
+        if item_id in closed:
+            closed[item_id].append(ballot)
+    return {item_id: tuple(ballots) for item_id, ballots in closed.items()}
 
 
 def write_asks(

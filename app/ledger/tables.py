@@ -146,6 +146,8 @@ asks = Table(
     Column("worker", Text),
     Column("rings", SmallInteger, nullable=False, server_default="1"),
     Column("takes", SmallInteger, nullable=False, server_default="0"),
+    # Its calls take longer than they mostly do: who hedges asks somebody else beside it.
+    Column("slow", Boolean, nullable=False, server_default="false"),
     _moment("lease_until", nullable=False),
     _moment("created_at", default=True),
     _moment("done_at"),

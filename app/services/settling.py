@@ -86,6 +86,11 @@ class Settler:
             plan = longer
         if plan != chunk.plan:
             ledger.write_plan(connection, chunk.id, plan)
+        outrun = {item_id: ballots for item_id, (_, ballots) in verdicts.items() if any(b.open for b in ballots)}
+        for item_id, ballots in (ledger.close_outrun(connection, chunk.id, outrun) if outrun else {}).items():
+            move = decide(plan, ballots)
+            assert isinstance(move, Verdict)
+            verdicts[item_id] = (move, ballots)
         if verdicts:
             ledger.write_decisions(connection, chunk, verdicts)
         self._leave(connection, chunk, open_items, wave)

@@ -28,6 +28,8 @@ CREATE UNIQUE INDEX attempts_packs ON attempts (job_id, chunk_id, seat, (item_id
     WHERE item_ids IS NOT NULL;
 -- How many of the calls were packed: those are other items' calls, too.
 ALTER TABLE decisions ADD COLUMN packed smallint NOT NULL DEFAULT 0;
+-- Its calls take longer than they mostly do: who hedges asks somebody else beside it.
+ALTER TABLE asks ADD COLUMN slow boolean NOT NULL DEFAULT false;
 """
 
 _SAMENESS = """
