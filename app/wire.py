@@ -19,10 +19,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -174,7 +174,7 @@ class Wire:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._transport: AiohttpTransport | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Any] = {}
         self._closed = False
         _wires.add(self)
 
@@ -195,6 +195,17 @@ class Wire:
         batch = [(call, None if faults is None else faults.befalling(call)) for call in calls]
         if batch:
             self._running_loop().call_soon_threadsafe(self._begin, batch, done)
+
+    def drop(self, tokens: Collection[Any]) -> None:
+        """Hang up on these calls, wherever they are; each is heard as ``ambiguous``, if it has not been heard yet."""
+        loop = self._loop
+        if loop is not None and tokens:
+            loop.call_soon_threadsafe(self._drop, frozenset(tokens))
+
+    def _drop(self, tokens: frozenset[Any]) -> None:
+        for task, token in list(self._tasks.items()):
+            if token in tokens:
+                task.cancel()
 
     def close(self) -> None:
         """Drop what is in flight (heard as ``ambiguous``), close the connections, end the thread."""
@@ -226,7 +237,7 @@ class Wire:
         _inherited.append((self._loop, self._thread, self._transport, self._tasks))
         self._lock = threading.Lock()
         self._loop = self._thread = self._transport = None
-        self._tasks = set()
+        self._tasks = {}
 
     async def _hang_up(self) -> None:
         flying = asyncio.all_tasks() - {asyncio.current_task()}
@@ -242,8 +253,13 @@ class Wire:
     def _begin(self, batch: list[tuple[Outgoing, Fault | None]], done: SimpleQueue[Any]) -> None:
         for call, fault in batch:
             task = asyncio.get_running_loop().create_task(self._run(call, fault, done))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = call.token
+            task.add_done_callback(partial(self._ended, done))
+
+    def _ended(self, done: SimpleQueue[Any], task: asyncio.Task[None]) -> None:
+        token = self._tasks.pop(task, None)
+        if task.cancelled():  # before its first step: nothing was sent, and nobody else will answer for it
+            done.put((token, Heard(Unsent(), 0, sent=False)))
 
     async def _run(self, call: Outgoing, fault: Fault | None, done: SimpleQueue[Any]) -> None:
         started = time.monotonic()
@@ -262,7 +278,7 @@ class Wire:
             else:
                 result = got
         except asyncio.CancelledError:
-            result = Failure(FailureKind.AMBIGUOUS, "the call was in flight when the wire was closed")
+            result = Failure(FailureKind.AMBIGUOUS, "the call was dropped in flight")
         except Exception as error:  # a bug in hear: the caller waits for every token
             result = Failure(FailureKind.MALFORMED, f"reading the answer failed: {type(error).__name__}", status)
         latency_ms = round((time.monotonic() - started) * 1000)

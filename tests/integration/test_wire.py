@@ -366,6 +366,26 @@ def test_closing_answers_for_what_is_in_flight(upstream: Upstream) -> None:
         wire.start([Outgoing(4, upstream.url, {}, b"{}", 30, hear)], done)
 
 
+def test_a_dropped_call_is_heard_once_as_ambiguous_and_the_others_go_on(upstream: Upstream) -> None:
+    wire = Wire()
+    done: SimpleQueue[tuple[int, Heard]] = SimpleQueue()
+    wire.start([Outgoing(n, f"{upstream.url}/hang", {}, b"{}", 30, hear) for n in range(2)], done)
+    for _ in range(2):
+        upstream.arrivals.get(timeout=5)
+    wire.start([Outgoing(2, upstream.url, {}, b"{}", 30, hear)], done)
+    wire.drop([1, 2, 99])
+    first, second = done.get(timeout=5), done.get(timeout=5)
+    heard = dict([first, second])
+    assert isinstance(heard[2].result, Unsent), "dropped before its first step: nothing was sent"
+    assert failure(heard[1]).kind is FailureKind.AMBIGUOUS
+    assert heard[1].sent, "it was on its way: the provider may count it"
+    wire.drop([1, 2])
+    wire.drop([0])
+    assert done.get(timeout=5)[0] == 0
+    assert done.empty()
+    wire.close()
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_opens_its_own_sockets(wire: Wire, upstream: Upstream) -> None:
     assert isinstance(ask(wire, upstream.url).result, Answer)
