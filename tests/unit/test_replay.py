@@ -4,6 +4,7 @@
 
 - ``{"ring": {"asks": [[seat, tries], ...]}}`` or ``{"ring": {"verdict": {...}}}``: ``decide`` was called and said so;
 - ``{"hear": [seat, answer, failure, tries, flags]}``: an open seat was heard (a ballot as it is stored);
+- ``{"slow": seat}``: an open seat takes longer than it mostly does;
 - ``{"plan": {...}}``: the plan grew, or was closed.
 
 The files are data and are never written again: a change that breaks one needs a new version of the strategy. To add
@@ -28,6 +29,7 @@ from app.core.ballots import Ballot, Verdict
 from app.core.plan import Plan
 from app.core.recipe import parse
 from app.core.strategies import decide
+from app.core.table import HEDGED
 from app.core.values import FailureKind
 from tests.unit.recipes import SHORTEST
 
@@ -63,6 +65,8 @@ def test_a_history_replays_to_the_same_moves(name: str, history: dict[str, Any])
                 ballot = Ballot.from_json(row)
                 assert ballots[ballot.seat].open
                 ballots[ballot.seat] = ballot
+            case {"slow": seat}:
+                ballots[seat] = replace(ballots[seat], flags=(HEDGED,))
             case {"plan": changed}:
                 plan = Plan.from_json(changed)
             case _:
