@@ -28,7 +28,7 @@ _REFUSAL_CHARS = 500
 def ask(ask_id: int) -> None:
     """``ask.<provider>``: make the calls of one ask."""
     try:
-        asked = process.yard.asker.ask(int(ask_id))
+        asked = process.yard.asker.ask(int(ask_id), rings.ring_settle)
         if asked is None:
             return
         if asked.handed_back:

@@ -355,6 +355,21 @@ def release_ask(engine: Engine, ask_id: int, worker: str, lease_s: float) -> Non
         )
 
 
+def mark_slow(engine: Engine, ask_id: int) -> None:
+    """Its calls take longer than they mostly do: the next look at its chunk sees that."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE asks SET slow = true WHERE id = %s AND state = 'running'", (ask_id,))
+
+
+def decided_of(engine: Engine, item_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the items that have their decision."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT id FROM items WHERE id = ANY(%s) AND state = 'decided'", (list(item_ids),)
+        )
+        return frozenset(rows.scalars())
+
+
 def renew_leases(engine: Engine, worker: str, ask_ids: Sequence[int], lease_s: float) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from app.ledger import journal
 from app.services.errand import Errand, Means
+from app.services.hedging import Ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,16 @@ class Asker(Means):
     active: set[int] = field(default_factory=set)
     """Asks that a thread of this process is really at work on: only their leases are renewed."""
 
-    def ask(self, ask_id: int) -> Asked | None:
-        """Work an ask off. None: it was not to be had (done, or somebody else's)."""
+    def ask(self, ask_id: int, ring: Ring = lambda chunk_id: None) -> Asked | None:
+        """Work an ask off. None: it was not to be had (done, or somebody else's). ``ring``: has a chunk settled while
+        the ask is still at work."""
         if ask_id in self.active:
             # Its lease was lost and a thread here does not know yet: in the ledger the two would be one worker.
             return None
         taken = journal.take_ask(self.engine, ask_id, self.worker, self.lease_s)
         if taken is None:
             return None
-        errand = Errand(self, taken)
+        errand = Errand(self, taken, ring)
         self.active.add(taken.id)
         try:
             return Asked(taken.chunk_id, errand.provider, taken.rings, handed_back=not errand.run())

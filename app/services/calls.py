@@ -105,7 +105,7 @@ class Caller:
         unknown = price is None and isinstance(result, Answer)
         return Closing(
             attempt_id,
-            AttemptState.ANSWERED if isinstance(result, Answer) else AttemptState.FAILED,
+            _state(result),
             failure=None if isinstance(result, Answer) else result.kind,
             status=heard.status if isinstance(result, Answer) else result.status or heard.status,
             latency_ms=heard.latency_ms,
@@ -114,6 +114,13 @@ class Caller:
             text=result.text if isinstance(result, Answer) else result.message,
             flags=(*(result.flags if isinstance(result, Answer) else ()), *heard.flags),
         )
+
+
+def _state(result: Answer | Failure) -> AttemptState:
+    if isinstance(result, Answer):
+        return AttemptState.ANSWERED
+    # We hung up on it: it may be answered there, and charged.
+    return AttemptState.AMBIGUOUS if result.kind is FailureKind.AMBIGUOUS else AttemptState.FAILED
 
 
 def marked_cold(closing: Closing) -> Closing:

@@ -34,6 +34,7 @@ from app.services import packs
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
 from app.services.feedback import Feedback, Flown
+from app.services.hedging import Hedge, Ring, patience_s
 from app.services.keyring import Keyring, Lane
 from app.services.learning import Learner
 from app.services.questions import Question, TooLong, Wording, pulse_kind
@@ -86,7 +87,7 @@ class Flight:
 class Errand:
     """One taken ask on its way. Lives in one thread; the calls themselves fly on the process's event loop."""
 
-    def __init__(self, means: Means, ask: TakenAsk) -> None:
+    def __init__(self, means: Means, ask: TakenAsk, ring: Ring) -> None:
         self._means = means
         self._ask = ask
         self.provider = ask.deployment.partition("/")[0]
@@ -95,6 +96,8 @@ class Errand:
         self._flying: dict[int, Flight] = {}
         self._record = Record(means.engine, means.spill, ask, means.worker)
         self._overdue_at = time.monotonic() + ask.left_s
+        self._ring = ring
+        self._hedge: Hedge | None = None
 
     def run(self) -> bool:
         """True when every item has its ballot; false when a draining worker handed the rest back."""
@@ -112,7 +115,7 @@ class Errand:
                     self._record.write(last=False, grounded=True)
                     journal.release_ask(self._means.engine, self._ask.id, self._means.worker, self._means.lease_s)
                     return False
-                self._collect(self._launch())
+                self._collect(self._hedged(self._launch()))
                 self._record.write(last=not self._todo and not self._flying, grounded=not self._flying)
         finally:
             self._means.turnstile.leave(self._deployment.name, self._inbox)
@@ -145,6 +148,9 @@ class Errand:
         self._wording = Wording(ask, deployment, self._pulse(), self._pulse(pack) if pack > 1 else Pulse())
         self._find_lanes()
         self._word()
+        if ask.plan.recipe.shape.hedges:
+            patience = patience_s(self._wording.pulse, ask.plan.seats[ask.seat].latency_ms)
+            self._hedge = Hedge(self._means.engine, ask.id, ask.chunk_id, patience, self._ring)
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif without := missing([self._row]):
@@ -242,6 +248,19 @@ class Errand:
         if not any(q.not_before <= now for q in self._todo):
             self._means.turnstile.leave(self._deployment.name, self._inbox)
         return wait
+
+    def _hedged(self, wait_s: float | None) -> float | None:
+        """Let go of what others have answered meanwhile. Returns when to look again, as ``_launch``."""
+        if self._hedge is None:
+            return wait_s
+        flying = {attempt_id: flight.question.item_ids for attempt_id, flight in self._flying.items()}
+        waiting = [item_id for question in self._todo for item_id in question.item_ids]
+        outrun = self._hedge.outrun(flying, waiting)
+        if outrun:
+            self._means.wire.drop([attempt_id for attempt_id, items in flying.items() if outrun.issuperset(items)])
+            self._todo = [question for question in self._todo if not outrun.issuperset(question.item_ids)]
+        again_s = self._hedge.look_again_s()
+        return wait_s if again_s is None else again_s if wait_s is None else min(wait_s, again_s)
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
         """Let through what may go. Returns as ``_launch``."""

@@ -156,10 +156,13 @@ class Feedback:
             # What we stopped waiting for may be at work there for a moment yet: its slot is free when its lease ends.
             calls=sum(1 for _, heard, _ in flight.ended if not _given_up(heard)),
             reserved_tokens=sum(q.tokens for q, _, _ in flight.ended),
-            actual_tokens=sum(usage.total for usage in usages),
+            actual_tokens=sum(usage.total for usage in usages)
+            + sum(q.tokens for q, heard, _ in flight.ended if _dropped(heard)),
             reserved_micro=sum(q.micro for q, _, _ in flight.ended) if money else 0,
             # What nobody knows the cost of is held against the budget as it was reserved.
-            actual_micro=sum(q.micro if cost is None else cost for q, _, cost in flight.ended) if money else 0,
+            actual_micro=sum(q.micro if cost is None or _dropped(heard) else cost for q, heard, cost in flight.ended)
+            if money
+            else 0,
         )
 
     def _observe(self, answered: list[tuple[Question, Heard]]) -> None:
@@ -197,7 +200,12 @@ def _concerned(scopes: tuple[Scope, ...], rule: str | None = None) -> Scope:
 
 
 def _given_up(heard: Heard) -> bool:
-    return isinstance(heard.result, Failure) and heard.result.kind is FailureKind.TIMEOUT
+    return _dropped(heard) or (isinstance(heard.result, Failure) and heard.result.kind is FailureKind.TIMEOUT)
+
+
+def _dropped(heard: Heard) -> bool:
+    """We hung up on it, and it may be answered there all the same: it counts with what was reserved for it."""
+    return isinstance(heard.result, Failure) and heard.result.kind is FailureKind.AMBIGUOUS
 
 
 def _spoilt(failure: Failure, *, cold: bool) -> bool:

@@ -53,9 +53,13 @@ class Question:
         return (self.item, *self.rest)
 
     @property
+    def item_ids(self) -> tuple[int, ...]:
+        return tuple(item.id for item in self.items)
+
+    @property
     def opening(self) -> Opening:
         """As it is written down before the call."""
-        return Opening(self.item.id, self.number, self.tokens, tuple(i.id for i in self.items) if self.ids else ())
+        return Opening(self.item.id, self.number, self.tokens, self.item_ids if self.ids else ())
 
     @property
     def failed(self) -> int:
