@@ -33,6 +33,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             for at, seat in enumerate(found["plan"]["seats"])
         )
         yield f"plan      {seats}"
+        yield from _chosen(found["chosen"], found["plan"]["seats"])
         if found["plan"]["closed"]:
             yield f"          closed: {one_line(found['plan']['closed'])}"
     for wave in found["waves"]:
@@ -52,6 +53,21 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _decision(found["decision"])
     for row in found["withdrawn"]:
         yield f"before    {row['decision']['status']}: {one_line(row['decision']['reason'])} (withdrawn by a retry)"
+
+
+def _chosen(chosen: dict[str, Any], seats: list[dict[str, Any]]) -> Iterator[str]:
+    """On what terms the seats were chosen, and what was known of each when it was."""
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in chosen["weights"].items())
+    by = f"those with room by score ({weights})" if chosen["graded"] else f"by time, ties by score ({weights})"
+    wishes = [f"{key} {one_line(', '.join(value) if isinstance(value, list) else value)}"
+              for key, value in chosen["wishes"].items()]  # fmt: skip
+    lane = [f"lane {one_line(chosen['lane'])}"] if chosen["lane"] else []
+    yield f"chosen    {'; '.join([by, *wishes, *lane])}"
+    known = [
+        f"{at}: quality {seat['quality']:.2f}" + (f", {ms} ms" if (ms := seat.get("latency_ms")) is not None else "")
+        for at, seat in enumerate(seats)
+    ]
+    yield f"          {'; '.join(known)}"
 
 
 def _decision(decision: dict[str, Any] | None) -> Iterator[str]:

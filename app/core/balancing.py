@@ -43,7 +43,8 @@ _Key = Callable[[Track], float]
 
 def plain(wanted: Wanted) -> bool:
     """Is it time alone that decides?"""
-    return wanted.routing.balance in ("", "soonest-free") and not selection.graded(wanted) and not wanted.lane.domain
+    timely = wanted.routing.balance in ("", "soonest-free") and not wanted.lane.domain
+    return timely and not selection.graded(wanted.routing, wanted.lane)
 
 
 def spares(wanted: Wanted) -> bool:
@@ -66,13 +67,14 @@ def in_order(
     answer before it counts as free.
     """
     only_time, kept = plain(wanted), spares(wanted) and not late
+    graded = selection.graded(wanted.routing, wanted.lane)
     better = _scores(tracks, wanted)
 
     def rank(track: Track) -> tuple[float, ...]:
         place = _place(track, kept)
         if only_time:
             return (place,)
-        grade = round(better(track) / _GRADE) if selection.graded(wanted) else 0
+        grade = round(better(track) / _GRADE) if graded else 0
         full = track.free_in_s(calls) > horizon_s
         return (place, full, track.behind_s, not selection.specialist(track.deployment, wanted), -grade)
 
@@ -134,7 +136,7 @@ def left(track: Track) -> float:
 def _scores(tracks: Sequence[Track], wanted: Wanted) -> _Key:
     dearest = max((t.cost_micro or 0.0 for t in tracks), default=0.0) or 1.0
     slowest = max((t.latency_ms for t in tracks), default=0.0) or 1.0
-    weighed = selection.weights(wanted)
+    weighed = selection.weights(wanted.routing, wanted.lane)
 
     def of(track: Track) -> float:
         return selection.score(

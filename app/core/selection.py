@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal, get_args
 
 from app.core import pricing
-from app.core.routing import Wanted
+from app.core.routing import Lane, Routing, Wanted
 from app.core.values import Deployment, Tier, Usage
 
 CONSTRAINTS = ("privacy", "tier", "models", "excluded", "capabilities", "context", "unpriced", "cost", "latency")
@@ -86,16 +86,16 @@ def specialist(deployment: Deployment, wanted: Wanted) -> bool:
     return bool(wanted.lane.domain) and wanted.lane.domain in deployment.capabilities
 
 
-def graded(wanted: Wanted) -> bool:
+def graded(routing: Routing, lane: Lane) -> bool:
     """Does the score decide who comes first, or does it only break ties? It does for a hard lane, and for a preset that
     puts one of the three above the others."""
-    return wanted.lane.hard or wanted.routing.optimise not in ("", "balanced")
+    return lane.hard or routing.optimise not in ("", "balanced")
 
 
-def weights(wanted: Wanted) -> tuple[float, float, float]:
+def weights(routing: Routing, lane: Lane) -> tuple[float, float, float]:
     """Of quality, cost and latency; they sum to 1."""
-    quality, cost, latency = _WEIGHTS[wanted.routing.optimise or "balanced"]
-    if wanted.lane.hard:
+    quality, cost, latency = _WEIGHTS[routing.optimise or "balanced"]
+    if lane.hard:
         quality *= _HARD
     whole = quality + cost + latency
     return quality / whole, cost / whole, latency / whole

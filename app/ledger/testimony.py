@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from app.core import selection
 from app.core.ballots import Ballot, Status, Verdict
 from app.core.errors import NotFound
 from app.core.plan import Plan
+from app.core.routing import Lane, Routing
 from app.core.sameness import DUPLICATE, SIMILAR
 from app.ledger.reports import no_job
 
@@ -73,7 +75,7 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
 
 _ITEM = """
 SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, coalesce(f.chunk_id, i.chunk_id) AS chunk_id, j.recipe, j.tier,
-       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity
+       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity, j.routing, i.lane
 FROM items i JOIN jobs j ON j.id = i.job_id LEFT JOIN items f ON f.id = i.same_as
 WHERE i.job_id = %s AND i.custom_id = %s
 """
@@ -155,6 +157,7 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         "tier": item.tier,
         "recipe": item.recipe,
         "task": item.task,
+        "chosen": _chosen(Routing.from_json(item.routing), Lane.parse(item.lane)),
         "plan": _plan(plans.get(item.chunk_id)),
         "chunks": [{**chunk, "plan": _plan(chunk["plan"])} for chunk in chunks],
         "waves": waves,
@@ -162,6 +165,17 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         "votes": votes,
         "decision": decision[0] if decision else None,
         "withdrawn": withdrawn,
+    }
+
+
+def _chosen(routing: Routing, lane: Lane) -> dict[str, Any]:
+    """On what terms its seats were chosen. ``graded``: the score decided who came first; else it only broke ties."""
+    weights = zip(("quality", "cost", "latency"), selection.weights(routing, lane), strict=True)
+    return {
+        "lane": str(lane),
+        "wishes": {name: list(wish) if isinstance(wish, tuple) else wish for name, wish in routing.to_json().items()},
+        "weights": {name: round(weight, 3) for name, weight in weights},
+        "graded": selection.graded(routing, lane),
     }
 
 

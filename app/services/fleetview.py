@@ -30,7 +30,7 @@ DEGRADED_BEHIND_S = 10.0
 """A degraded deployment is passed by while a healthy one is free within so many seconds more: half of the horizon."""
 _WINDOWS_S = {"pm": 60.0, "ph": 3600.0}
 """Length of a rolling rule by its name without its first letter."""
-_PERIODS_S = {"d": 86_400.0, "mo": 30 * 86_400.0}
+_PERIODS_S = {"pd": 86_400.0, "pmo": 30 * 86_400.0}
 """Length of a calendar rule's period, about: a day has 23 hours at times, a month 31 days."""
 BURST = 0.1
 """Share of a minute's quota that may leave within one second, see ``Gates``."""

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from app.core.outlook import Outlook, Standing, outlook
 from app.core.routing import Wanted
-from app.core.selection import eligible, refusals
+from app.core.selection import eligible
 from app.gates.limits import ScopeUsage
 from app.ledger import yard
 from app.services.fleetview import FleetView, Seen
@@ -65,18 +65,23 @@ class Lookout:
 def outlook_of(seen: Iterable[Seen], wanted: Wanted, *, now_ms: int, look_every_s: float) -> Outlook | None:
     """For a job that wants so; None while it moves. ``now_ms``: Redis's clock; ``look_every_s``: of the monitor."""
     return outlook(
-        _too_slow(s, wanted, look_every_s) or _standing(s, now_ms, look_every_s)
+        _beyond_wishes(s, wanted, look_every_s) or _standing(s, now_ms, look_every_s)
         for s in seen
-        if eligible(s.deployment, wanted, cost_micro=s.cost_micro) is None
+        if eligible(s.deployment, wanted) is None
     )
 
 
-def _too_slow(seen: Seen, wanted: Wanted, look_every_s: float) -> Standing | None:
-    """What the job's longest latency shuts out now may be faster at the monitor's next look."""
-    if "latency" not in refusals(seen.deployment, wanted, latency_ms=seen.latency_ms, cost_micro=seen.cost_micro):
-        return None
-    most = wanted.routing.max_latency_ms
-    why = f"a call to it takes about {seen.latency_ms:,.0f} ms, and the job wants {most:,} at most"
+def _beyond_wishes(seen: Seen, wanted: Wanted, look_every_s: float) -> Standing | None:
+    """Who is too slow or too dear for the job by what was measured lately; both may have changed at the next look."""
+    match eligible(seen.deployment, wanted, latency_ms=seen.latency_ms, cost_micro=seen.cost_micro):
+        case "latency":
+            limit = f"{wanted.routing.max_latency_ms:,} at most"
+            why = f"a call to it takes about {seen.latency_ms:,.0f} ms, and the job wants {limit}"
+        case "cost":
+            limit = f"{(wanted.routing.max_call_micro or 0) / 1e6:g} at most"
+            why = f"a call to it costs about ${(seen.cost_micro or 0) / 1e6:g} by now, and the job wants {limit}"
+        case _:
+            return None
     return Standing(seen.deployment.name, why, look_every_s)
 
 

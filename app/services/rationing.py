@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 from app.core.quotas import Demand, Ration, Stock, rations
+from app.core.routing import Wanted
 from app.core.seating import BENCH_LOAD, serving
 from app.core.tracks import Track
 from app.ledger.yard import WaitingJob
@@ -26,15 +29,18 @@ def ration(tracks: Sequence[Track], jobs: Sequence[WaitingJob]) -> list[Ration]:
 
 def _demand(tracks: Sequence[Track], jobs: Sequence[WaitingJob]) -> dict[str, Demand]:
     """Deployment → calls that it may be asked for. An item wants at most one voice of each, and of each that serves."""
-    easy: dict[str, float] = {}
-    hard: dict[str, float] = {}
+    ready: Counter[Wanted] = Counter()
     for job in jobs:
-        wanted = job.terms.wanted(job.recipe)
-        late = BENCH_LOAD * job.ready if job.recipe.council > 1 else 0.0
+        ready[job.terms.wanted(job.recipe)] += job.ready
+    easy: Counter[str] = Counter()
+    hard: Counter[str] = Counter()
+    for wanted, items in ready.items():
+        late = BENCH_LOAD if wanted.recipe.council > 1 else 0.0
         for track in serving(tracks, wanted):
             name = track.deployment.name
-            mine = hard if job.terms.lane.hard else easy
-            mine[name] = mine.get(name, 0.0) + job.ready
-            if not job.terms.lane.hard:
-                hard[name] = hard.get(name, 0.0) + late
-    return {name: Demand(easy.get(name, 0.0), hard.get(name, 0.0)) for name in easy.keys() | hard.keys()}
+            if wanted.lane.hard:
+                hard[name] += items
+            else:
+                easy[name] += items
+                hard[name] += math.ceil(late * items)
+    return {name: Demand(easy[name], hard[name]) for name in easy.keys() | hard.keys()}

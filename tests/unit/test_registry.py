@@ -194,6 +194,31 @@ def test_a_file_that_is_no_fleet(content: str | bytes, says: str) -> None:
     assert complaint(content).startswith(says)
 
 
+def test_a_tier_may_have_a_mode_of_balancing() -> None:
+    assert read(GOOD).balance == {}
+    table = '[balance]\ncheap = "weighted"\nprivate = "least-busy"\n'
+    assert read(table + GOOD).balance == {"cheap": "weighted", "private": "least-busy"}
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ('[balance]\ncheap = "wieghted"', "fleet.toml:2: balance: cheap must be one of soonest-free, round-robin"),
+        ('[balance]\ncheap = "wieghted"', 'did you mean "weighted"?'),
+        ('[balance]\n\nchaep = "cost"', 'fleet.toml:3: balance: unknown key "chaep"; did you mean "cheap"?'),
+        ("[balance]\ncheap = 3", "fleet.toml:2: balance: cheap must be one of"),
+        ('[balance]\ncheap = ["cost"]', "fleet.toml:2: balance: cheap must be one of"),
+        ('[balance]\ncheap = "sk-hunter2hunter2"', "balance: cheap must be one of"),
+        ('balance = "cost"', "fleet.toml:1: write [balance], a table"),
+        ('[[balance]]\ncheap = "cost"', "fleet.toml:1: write [balance], a table"),
+        ('[balanse]\ncheap = "cost"', 'fleet.toml:1: unknown key "balanse"; did you mean "balance"?'),
+    ],
+)
+def test_what_is_wrong_with_the_balance_is_named_with_its_line(table: str, says: str) -> None:
+    message = complaint(table + "\n" + GOOD)
+    assert says in message and "hunter2" not in message
+
+
 def test_a_model_may_stand_once_at_a_provider_and_again_at_another() -> None:
     twice = GOOD.replace("qwen3:8b", "llama-3.1-8b-instant")
     assert len(read(twice).deployments) == 2

@@ -160,17 +160,21 @@ lanes = st.builds(Lane, hard=st.booleans(), domain=st.sampled_from(["", "code"])
 @given(st.sampled_from(["", *PRESETS]), lanes)
 def test_weights_sum_to_one_and_a_hard_lane_weighs_quality_more(preset: str, lane: Lane) -> None:
     wish = wanted(optimise=preset, lane=lane)
-    weighed = selection.weights(wish)
+    weighed = selection.weights(wish.routing, wish.lane)
     assert sum(weighed) == pytest.approx(1)
-    easy = selection.weights(wanted(optimise=preset))
+    easy = selection.weights(Routing(optimise=preset), Lane())
     assert weighed[0] > easy[0] if lane.hard else weighed == easy
 
 
 def test_a_preset_weighs_most_what_it_is_called_after() -> None:
     for at, preset in enumerate(("quality", "cost", "latency")):
-        weighed = selection.weights(wanted(optimise=preset))
+        weighed = selection.weights(Routing(optimise=preset), Lane())
         assert max(weighed) == weighed[at]
-    assert selection.weights(wanted()) == selection.weights(wanted(optimise="balanced")) == (0.4, 0.3, 0.3)
+    assert (
+        selection.weights(Routing(), Lane())
+        == selection.weights(Routing(optimise="balanced"), Lane())
+        == (0.4, 0.3, 0.3)
+    )
 
 
 @given(
@@ -180,7 +184,7 @@ def test_a_preset_weighs_most_what_it_is_called_after() -> None:
 def test_better_cheaper_and_faster_never_scores_worse(
     q1: float, q2: float, c1: float, c2: float, l1: float, l2: float, preset: str
 ) -> None:
-    weighed = selection.weights(wanted(optimise=preset))
+    weighed = selection.weights(Routing(optimise=preset), Lane())
 
     def score(quality: float, cost: float | None, latency: float) -> float:
         return selection.score(quality, cost, latency, dearest=1e6, slowest=1e5, weighed=weighed)
