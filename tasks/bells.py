@@ -56,6 +56,8 @@ def settle(chunk_id: int) -> None:
     try:
         settled = process.yard.settler.settle(int(chunk_id))
         rings.ring_wave(settled.wave)
+        for waiting in settled.waiting:
+            rings.ring_settle(waiting)
         if settled.decided:
             rings.ring_dispatch(process.yard.redis)
         if settled.job_done:
@@ -68,7 +70,10 @@ def settle(chunk_id: int) -> None:
 def dispatch() -> None:
     try:
         rings.dispatch_begins(process.yard.redis)
-        rings.ring_waves(process.yard.dispatcher.dispatch())
+        dispatched = process.yard.dispatcher.dispatch()
+        rings.ring_waves(dispatched.waves)
+        for chunk_id in dispatched.unasked:
+            rings.ring_settle(chunk_id)
     except _AWAY as error:
         log.warning("a service is away", action="dispatch.away", error=type(error).__name__)
 

@@ -49,6 +49,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for vote in found["votes"]:
         said = one_line(vote["answer"], 200) if vote["answer"] is not None else vote["failure_kind"] or "abstains"
         why = f" ({one_line(vote['reason'])})" if vote["reason"] else ""
+        if (paid := vote["reused"]) is not None:
+            why += f" (reused from {one_line(paid['job'])}, which paid {usd(paid['cost_usd'])} on {paid['at'][:10]})"
         yield f"vote      {one_line(vote['deployment'])}: {said}{why}"
     yield from _decision(found["decision"])
     for row in found["withdrawn"]:

@@ -37,9 +37,10 @@ def digest(text: str, turns: Turns | None = None) -> str:
 def question_hash(task: Task, privacy: str = "") -> str:
     """Of all that is asked beside the item's text: equal where the same prompt is sent to the same model.
 
-    ``privacy``: the job's own wish for personal data, since an item may be sent without it.
+    ``privacy``: the job's own wish for personal data; with ``redact`` an item may be sent without it.
     """
-    return _hash(json.dumps([WORDING, task.to_json(), privacy], sort_keys=True, ensure_ascii=False))
+    said = [WORDING, task.to_json(), privacy == "redact"]
+    return _hash(json.dumps(said, sort_keys=True, ensure_ascii=False))
 
 
 def _hash(said: str) -> str:

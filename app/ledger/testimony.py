@@ -109,8 +109,12 @@ ORDER BY id
 """
 
 _VOTES = """
-SELECT chunk_id, seat, attempt_id, answer, failure_kind, tries, flags, reason, cast_at FROM votes
-WHERE chunk_id = ANY(%s) AND item_id = %s ORDER BY chunk_id, seat
+SELECT v.chunk_id, v.seat, v.attempt_id, v.answer, v.failure_kind, v.tries, v.flags, v.reason, v.cast_at,
+       CASE WHEN a.id IS NOT NULL THEN jsonb_build_object(
+           'job', a.job_id, 'at', a.closed_at,
+           'cost_usd', a.cost_micro / coalesce(cardinality(a.item_ids), 1) / 1e6::float8) END AS reused
+FROM votes v LEFT JOIN attempts a ON a.id = v.attempt_id AND 'reused' = ANY(v.flags)
+WHERE v.chunk_id = ANY(%s) AND v.item_id = %s ORDER BY v.chunk_id, v.seat
 """
 
 _DECISION = """

@@ -54,7 +54,7 @@ WHERE j.state = 'running'
 ORDER BY j.created_at, lanes.lane
 """  # noqa: S608 - no value in it
 
-_CLAIM = """
+_CHUNK = """
 WITH picked AS (
     SELECT id FROM items WHERE job_id = %(job)s AND state = 'ready' AND lane = %(lane)s
     ORDER BY n LIMIT %(size)s FOR UPDATE SKIP LOCKED
@@ -65,6 +65,13 @@ WITH picked AS (
 ), marked AS (
     UPDATE items SET state = 'planned', chunk_id = chunk.id FROM chunk WHERE items.id = ANY(chunk.item_ids)
 )
+"""
+
+_CLAIM_UNASKED = _CHUNK + "SELECT id FROM chunk"  # noqa: S608 - no value in it
+
+_CLAIM = (
+    _CHUNK
+    + """
 INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, pack, item_ids, lease_until)
 SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, s.pack, chunk.item_ids,
        clock_timestamp() + %(lease)s * interval '1 second'
@@ -73,6 +80,7 @@ FROM chunk, unnest(%(seats)s::smallint[], %(deployments)s::text[], %(providers)s
      AS s (seat, deployment, provider, tries, pack)
 RETURNING id, chunk_id, provider
 """
+)
 
 
 @contextmanager
@@ -164,10 +172,7 @@ def claim(
     rows = connection.exec_driver_sql(
         _CLAIM,
         {
-            "job": job.id,
-            "lane": str(job.terms.lane),
-            "size": size,
-            "plan": orjson.dumps(plan.to_json()).decode(),
+            **_chunk_values(job, size, plan),
             "lease": lease_s,
             "seats": [a.seat for a in ordered],
             "deployments": [s.deployment for s in seats],
@@ -177,3 +182,14 @@ def claim(
         },
     )
     return [RungAsk(*row) for row in rows]
+
+
+def claim_unasked(connection: Connection, job: WaitingJob, size: int, plan: Plan) -> int | None:
+    """Take up to ``size`` ready items and write chunk and plan, but no ask; None if the items are gone."""
+    chunk_id: int | None = connection.exec_driver_sql(_CLAIM_UNASKED, _chunk_values(job, size, plan)).scalar()
+    return chunk_id
+
+
+def _chunk_values(job: WaitingJob, size: int, plan: Plan) -> dict[str, object]:
+    lane, said = str(job.terms.lane), orjson.dumps(plan.to_json()).decode()
+    return {"job": job.id, "lane": lane, "size": size, "plan": said}

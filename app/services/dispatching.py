@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Verdict
 from app.core.seating import Chunk, seat_chunk
 from app.core.strategies import decide
 from app.core.tracks import Track
-from app.ledger import yard
+from app.ledger import commons, yard
+from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
 from app.services.fleetview import FleetView
@@ -22,46 +23,73 @@ RING_PATIENCE_S = 45.0
 
 
 @dataclass(slots=True)
+class Dispatched:
+    """``waves``: first waves to ring. ``unasked``: chunks to settle, since others may have asked for them."""
+
+    waves: list[list[RungAsk]] = field(default_factory=list)
+    unasked: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Dispatcher:
     engine: Engine
     view: FleetView
     chunk_size: int
     horizon_s: float
 
-    def dispatch(self) -> list[list[RungAsk]]:
-        """Put chunks on tracks until none has room within the horizon; returns their first waves, to be rung.
+    def dispatch(self) -> Dispatched:
+        """Put chunks on tracks until none has room within the horizon; returns what is to be rung.
 
         Only one process plans at a time; the others return at once, as the one that plans sees what they saw.
         """
-        waves: list[list[RungAsk]] = []
+        done = Dispatched()
         with yard.dispatching(self.engine) as connection:
             if connection is None:
-                return []
+                return done
             jobs = yard.waiting_jobs(connection, most=self.chunk_size * 1000)
             if not jobs:
-                return []
+                return done
             tracks = self.view.tracks(yard.queued_calls(connection))
             ration(tracks, jobs)
             ready = {job.place: job.ready for job in jobs}
             load = Counter({job.id: job.on_track for job in jobs})
             seed = yard.last_chunk(connection)
+            others: dict[str, Others | None] = {}
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
                 chunk = self._seat(job, tracks, ready[job.place], seed)
                 if chunk is None:
                     jobs.remove(job)
                     continue
-                first = decide(chunk.plan, ())
-                assert not isinstance(first, Verdict)
-                asks = yard.claim(connection, job, chunk.size, chunk.plan, first, RING_PATIENCE_S)
-                if asks:
-                    waves.append(asks)
-                    seed = asks[0].chunk_id
+                if job.id not in others:
+                    others[job.id] = commons.others(connection, job.id)
+                claimed = self._claim(connection, job, chunk, others[job.id], done)
+                seed = claimed or seed
                 load[job.id] += chunk.size
                 ready[job.place] -= chunk.size
-                if ready[job.place] <= 0 or not asks:
+                if ready[job.place] <= 0 or claimed is None:
                     jobs.remove(job)
-        return waves
+        return done
+
+    @staticmethod
+    def _claim(
+        connection: Connection, job: WaitingJob, chunk: Chunk, others: Others | None, done: Dispatched
+    ) -> int | None:
+        """Put the chunk on its tracks, or leave its first wave to settling where another job may have asked the same.
+
+        Returns its id; None: its items are gone.
+        """
+        if others is not None and commons.about_to_leave(connection, others, str(job.terms.lane), chunk.size):
+            chunk_id = yard.claim_unasked(connection, job, chunk.size, chunk.plan)
+            done.unasked.extend([] if chunk_id is None else [chunk_id])
+            return chunk_id
+        first = decide(chunk.plan, ())
+        assert not isinstance(first, Verdict)
+        asks = yard.claim(connection, job, chunk.size, chunk.plan, first, RING_PATIENCE_S)
+        if not asks:
+            return None
+        done.waves.append(asks)
+        return asks[0].chunk_id
 
     def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         """The job's own wish of balancing comes before what the fleet file says for its tier."""

@@ -22,22 +22,27 @@ from app.core.values import FailureKind
 from app.ledger import remembering
 from app.ledger import settling as ledger
 from app.ledger.settling import OpenChunk, RungAsk
+from app.services.commons import Commons
 from app.services.dispatching import RING_PATIENCE_S
 from app.services.fleetview import FleetView, Seen
 from app.services.outlook import outlook_of
 
 # A chunk that finds nobody to ask looks again within these bounds, or when its deadline comes.
 _PARK_LEAST_S, _PARK_MOST_S = 5.0, 300.0
+# One that waits for what another job has asked is rung when that one has heard; should the bell be lost, by the sweep.
+_HELD_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """``wave``: asks to ring now. ``decided``: items that got their decision. ``finished``: the chunk is done."""
+    """``wave``: asks to ring now. ``decided``: items that got their decision. ``finished``: the chunk is done.
+    ``waiting``: chunks of other jobs that may have waited for what this one heard, to be settled now."""
 
     wave: tuple[RungAsk, ...] = ()
     decided: int = 0
     finished: bool = False
     job_done: str | None = None
+    waiting: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -55,7 +60,7 @@ class Settler:
             connection, chunk = locked
             settled = self._fold(connection, chunk)
         if settled.finished and ledger.finish_job(self.engine, chunk.job_id):
-            return Settled(settled.wave, settled.decided, True, chunk.job_id)
+            return replace(settled, job_done=chunk.job_id)
         return settled
 
     def _fold(self, connection: Connection, chunk: OpenChunk) -> Settled:
@@ -63,6 +68,8 @@ class Settler:
         wave: list[RungAsk] = []
         plan = chunk.plan
         open_items = dict(chunk.tables)
+        commons = Commons(connection, chunk, self.view.fleet.current())
+        held: frozenset[int] = frozenset()
         while open_items:
             asks: dict[Ask, list[int]] = defaultdict(list)
             stuck: list[int] = []
@@ -76,11 +83,17 @@ class Settler:
                         asks[ask].append(item_id)
                 elif not any(b.open for b in ballots):
                     stuck.append(item_id)
+            wanting = sorted({*stuck, *(item_id for ids in asks.values() for item_id in ids)})
+            if (served := commons.serve(plan, open_items, wanting)) is not None:
+                plan = served
+                continue
+            held = commons.held(plan, open_items, wanting)
+            stuck = [item_id for item_id in stuck if item_id not in held]
             longer = self._longer(chunk, plan, open_items, stuck)
             if stuck and chunk.cached_ok and (longer is None or longer.closed not in (None, "cancelled")):
                 longer = _remember(connection, chunk, plan, open_items, stuck) or longer
             if longer is None or longer == plan:
-                asks = _spared(connection, chunk, plan, open_items, asks)
+                asks = _spared(connection, chunk, plan, open_items, _without(asks, held))
                 wave = ledger.write_asks(connection, chunk, plan, asks, RING_PATIENCE_S) if asks else []
                 break
             plan = longer
@@ -93,11 +106,16 @@ class Settler:
             verdicts[item_id] = (move, ballots)
         if verdicts:
             ledger.write_decisions(connection, chunk, verdicts)
-        self._leave(connection, chunk, open_items, wave)
-        return Settled(tuple(wave), len(verdicts), finished=not open_items)
+        self._leave(connection, chunk, open_items, wave, bool(held))
+        return Settled(tuple(wave), len(verdicts), finished=not open_items, waiting=commons.waiting())
 
     def _leave(
-        self, connection: Connection, chunk: OpenChunk, open_items: dict[int, tuple[Ballot, ...]], wave: list[RungAsk]
+        self,
+        connection: Connection,
+        chunk: OpenChunk,
+        open_items: dict[int, tuple[Ballot, ...]],
+        wave: list[RungAsk],
+        held: bool,
     ) -> None:
         """Note in which state the chunk is left: done, on its tracks, or parked because nothing of it moves."""
         if not open_items:
@@ -105,7 +123,8 @@ class Settler:
         elif wave or any(b.open for ballots in open_items.values() for b in ballots):
             ledger.unpark(connection, chunk.id)
         else:
-            ledger.park(connection, chunk.id, max(0.1, min(self._pause_s(), chunk.left_s)))
+            pause_s = _HELD_S if held else self._pause_s()
+            ledger.park(connection, chunk.id, max(0.1, min(pause_s, chunk.left_s)))
 
     def _pause_s(self) -> float:
         """Until somebody may be free again: the first gate or breaker to open."""
@@ -169,6 +188,11 @@ class Settler:
             for s in seen
         ]  # fmt: skip
         return further_seats(tracks, chunk.terms.wanted(plan.recipe), plan, seated)
+
+
+def _without(asks: dict[Ask, list[int]], held: frozenset[int]) -> dict[Ask, list[int]]:
+    left = {ask: [item_id for item_id in ids if item_id not in held] for ask, ids in asks.items()}
+    return {ask: ids for ask, ids in left.items() if ids} if held else asks
 
 
 def _spared(

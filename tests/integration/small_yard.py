@@ -177,7 +177,19 @@ class SmallYard:
     # Ringing the bells
 
     def dispatch(self) -> list[RungAsk]:
-        return [ask for wave in self.yard.dispatcher.dispatch() for ask in wave]
+        """Chunks that others may have asked for are settled at once."""
+        found = self.yard.dispatcher.dispatch()
+        asks = [ask for wave in found.waves for ask in wave]
+        return asks + [ask for chunk_id in found.unasked for ask in self.settle_on(chunk_id)]
+
+    def settle_on(self, chunk_id: int, yard: Yard | None = None) -> list[RungAsk]:
+        """Settle a chunk and those that have waited for it; returns the asks that come of it."""
+        asks, chunks = [], deque([chunk_id])
+        while chunks:
+            settled = (yard or self.yard).settler.settle(chunks.popleft())
+            asks += settled.wave
+            chunks.extend(settled.waiting)
+        return asks
 
     def follow(self, asks: Iterable[RungAsk], yard: Yard | None = None) -> None:
         """Answer these bells and those that come of them, one after the other."""
@@ -186,7 +198,7 @@ class SmallYard:
         while bells:
             ask = bells.popleft()
             if worker.asker.ask(ask.id) is not None:
-                bells.extend(worker.settler.settle(ask.chunk_id).wave)
+                bells.extend(self.settle_on(ask.chunk_id, worker))
 
     def work(self) -> None:
         """Dispatch and follow until nothing more leaves the yard."""

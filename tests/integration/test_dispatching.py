@@ -90,7 +90,7 @@ def test_one_dispatcher_at_a_time(small_yard: SmallYard) -> None:
     yard.submit(3, **SINGLE)
     with ledger.dispatching(yard.engine) as held:
         assert held is not None
-        assert yard.worker().dispatcher.dispatch() == []
+        assert yard.worker().dispatcher.dispatch().waves == []
         assert yard.value("SELECT count(*) FROM chunks") == 0
     assert len(yard.dispatch()) == 1
 
