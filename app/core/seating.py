@@ -14,12 +14,9 @@ from app.core.ballots import Verdict
 from app.core.plan import AUDIT, STRONG, Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
-from app.core.selection import eligible
 from app.core.strategies import decide
 from app.core.tracks import Track
 from app.core.values import Deployment, Tier
-
-__all__ = ["BENCH_LOAD", "Chunk", "Track", "eligible", "further_seats", "seat_chunk", "serving"]
 
 BENCH_LOAD = 0.35
 """Share of a chunk expected to come back for the first seat on the bench: how often two voices differ."""

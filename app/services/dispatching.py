@@ -95,7 +95,7 @@ class Dispatcher:
         """The job's own wish of balancing comes before what the fleet file says for its tier."""
         wanted = job.terms.wanted(job.recipe)
         if not wanted.routing.balance:
-            of_tier = self.view.fleet.current().balance.get(job.terms.tier, "")
+            of_tier = self.view.fleet.current().balance.get(wanted.tier, "")
             wanted = replace(wanted, routing=replace(wanted.routing, balance=of_tier))
         return seat_chunk(
             tracks,

@@ -13,7 +13,8 @@ from app.core.errors import UsageError
 from app.core.plan import VOICE, Plan, Seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
-from app.core.seating import Track, seat_chunk
+from app.core.seating import seat_chunk
+from app.core.tracks import Track
 from app.core.tuning import LEAST_CASES, Search, Tuned
 from app.core.values import Deployment, TaskKind, Tier
 from app.core.whatif import Case, Played, Player

@@ -11,8 +11,9 @@ from app.core.ballots import Ask, Ballot, Verdict
 from app.core.plan import AUDIT, Plan, Seat
 from app.core.recipe import parse
 from app.core.routing import Lane, Routing, Wanted
-from app.core.seating import Track, seat_chunk
+from app.core.seating import seat_chunk
 from app.core.strategies import decide
+from app.core.tracks import Track
 from app.core.values import Deployment, FailureKind, Tier
 
 _COUNCIL = tuple(Seat(f"p{n}/m", f"F{n}", 0.5) for n in range(4))

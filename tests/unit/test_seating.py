@@ -20,8 +20,10 @@ from app.core.ballots import Ballot, Verdict
 from app.core.plan import SYNTHESISER, VOICE, Plan
 from app.core.recipe import Recipe, parse
 from app.core.routing import Wanted
-from app.core.seating import Chunk, Track, eligible, further_seats, seat_chunk, serving
+from app.core.seating import Chunk, further_seats, seat_chunk, serving
+from app.core.selection import eligible
 from app.core.strategies import decide
+from app.core.tracks import Track
 from app.core.values import Deployment, Price, Tier
 from tests.unit.recipes import SHORTEST
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from app.core.recipe import parse
 from app.core.routing import Lane, Routing, Wanted
 from app.core.selection import CONSTRAINTS, PRESETS, eligible, refusals
 from app.core.values import Deployment, Price, Tier
+from app.services.submitting import spec_of
 from app.services.suitability import able, first_asked, sift
 
 CHEAP = Price(50_000, 50_000)
@@ -150,6 +152,39 @@ def test_names_that_the_fleet_does_not_know_are_refused_with_the_nearest() -> No
     with pytest.raises(UsageError) as caught:
         able(FLEET, wanted(exclude=("xyzzy",)))
     assert caught.value.hint == "switchyard fleet lists them"
+
+
+# What a job says
+
+JOB = {"task": "generate"}
+
+
+def test_a_jobs_wishes_survive_the_ledger_and_the_plainest_are_nothing() -> None:
+    assert spec_of(JOB).routing == spec_of({**JOB, "optimise": "balanced", "exclude": []}).routing == Routing()
+    assert Routing().to_json() == {}
+    said = {"exclude": ["q", "p/m", "q"], "max_latency_s": 1.5, "max_call_cost_usd": 0, "optimise": "cost",
+            "balance": "least-busy"}  # fmt: skip
+    found = spec_of({**JOB, **said}).routing
+    assert found == Routing(("p/m", "q"), 1_500, 0, "cost", "least-busy", found.privacy)
+    assert Routing.from_json(orjson.loads(orjson.dumps(found.to_json()))) == found, "that calls be free is a wish, too"
+    assert spec_of({**JOB, **said}).wanted.routing == found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"exclude": "groq"}, "'exclude': must be a valid list"),
+        ({"exclude": [""]}, "'exclude.0'"),
+        ({"max_latency_s": float("nan")}, "'max_latency_s'"),
+        ({"max_call_cost_usd": -0.1}, "'max_call_cost_usd'"),
+        ({"balance": "robin"}, "must be 'soonest-free', 'round-robin'"),
+        ({"optimize": "cost"}, "did you mean 'optimise'?"),
+    ],
+)
+def test_a_wish_that_is_none_is_refused_in_one_line(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        spec_of({**JOB, **wrong})
+    assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 # The score
