@@ -23,14 +23,21 @@ then kept at a price that is known, whereas a job that stopped would keep nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from app.core.ballots import Ballot
+from app.core.plan import Plan
+from app.core.table import Table
+
 NEVER = 2.0
 """A threshold that no score reaches: the strong model decides."""
 AUDIT, REST = "a", "r"
+"""What a lane's arm ends in, after the number of its block: ``00a``. What is audited comes first."""
+TOO_SMALL, DRIFT = "too small", "drift"
+"""Why nothing is accepted any more."""
 
 _BLOCK_ITEMS = 5_000
 _MOST_BLOCKS = 10
@@ -54,6 +61,13 @@ class Promise:
     def delta(self) -> float:
         """The chance of an error that may be made."""
         return 1 - self.confidence
+
+    def to_json(self) -> dict[str, Any]:
+        return {"level": self.level, "confidence": self.confidence, "against": self.against}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Promise:
+        return cls(data["level"], data["confidence"], data["against"])
 
     def allowed(self, items: int) -> int:
         """How many of them may be lost. In whole numbers: a float may lie a hair below the item that is still fine."""
@@ -122,6 +136,23 @@ class Ruling:
     lost: int
     bound: int
     stopped: bool = False
+
+
+def evidence(council: int, items: Iterable[tuple[Plan, Sequence[Ballot], str | None]]) -> Evidence:
+    """Of a block's audited items: the plan of each, what it heard, and its answer, which is the strong model's.
+
+    A short council accepts nothing, so it loses nothing. Where the strong model gave no answer nobody knows whether the
+    cheap one would have been lost: it counts as lost.
+    """
+    said, differ = [0] * (council + 1), [0] * (council + 1)
+    for plan, ballots, answer in items:
+        table = Table(plan, tuple(sorted(ballots, key=lambda b: b.seat)))
+        voices = table.votes()
+        best = table.winner(voices) if len(voices) >= council else None
+        votes = 0 if best is None else table.tally(voices)[best]
+        said[votes] += 1
+        differ[votes] += best is not None and best != answer
+    return Evidence(tuple(said), tuple(differ))
 
 
 def score(votes: int, council: int) -> float:

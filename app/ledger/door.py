@@ -7,17 +7,19 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import psycopg
 from sqlalchemy import Connection, Engine
 
+from app.core.choices import GUARANTEE
 from app.core.errors import Conflict, InputError, NotFound
 from app.core.routing import Routing
 from app.core.sameness import digest, question_hash
 from app.core.task import Task
 from app.core.trimming import Turns
-from app.ledger import doubles
+from app.ledger import doubles, guarantees
 from app.ledger.states import JobState
 
 _COLUMNS = "job_id, n, custom_id, text, gold, turns, lane, traits, digest"
@@ -69,6 +71,8 @@ class NewJob:
     """Votes that the team has bought up to so long ago count as well."""
     pack: int = 1
     """Items that go into one call, at most; 0: to be found out on a sample."""
+    choice: dict[str, Any] | None = None
+    """How an item's recipe is chosen where there are several, see ``core.choices``."""
 
     def signature(self) -> bytes:
         """What must be equal, beside the items, for two submissions to be the same."""
@@ -81,6 +85,7 @@ class NewJob:
             [
                 *(*said, self.max_cost_micro, *([True] if self.cached_ok else []), *([wishes] if wishes else [])),
                 *(*economy, *([{"pack": self.pack}] if self.pack != 1 else [])),
+                *([self.choice] if self.choice else []),
             ],
             option=orjson.OPT_SORT_KEYS,
         )
@@ -110,19 +115,22 @@ def store_job(
         connection.exec_driver_sql(
             "INSERT INTO jobs (id, state, team, use_case, tier, recipe, task, priority, items, has_gold,"
             " max_cost_micro, cached_ok, routing, idempotency_key, body_hash, deadline_at, question_hash, dedupe,"
-            " reuse_votes_s, pack)"
+            " reuse_votes_s, pack, choice)"
             " VALUES (%s, 'running', %s, %s, %s, %s, %s::jsonb, %s, 0, false, %s, %s, %s::jsonb, %s, '',"
-            " clock_timestamp() + %s * interval '1 second', %s, %s, %s, %s)",
+            " clock_timestamp() + %s * interval '1 second', %s, %s, %s, %s, %s::jsonb)",
             (
                 job.id, job.team, job.use_case, job.tier, job.recipe, orjson.dumps(job.task.to_json()).decode(),
                 job.priority, job.max_cost_micro, job.cached_ok,
                 orjson.dumps(job.routing.to_json()).decode(), job.idempotency_key, job.deadline_s,
                 question_hash(job.task, job.routing.privacy), job.dedupe, job.reuse_votes_s, job.pack,
+                None if job.choice is None else orjson.dumps(job.choice).decode(),
             ),
         )  # fmt: skip
         items = _copy(connection, job, reader, skip_duplicates)
         if not items:
             raise InputError("the input holds no items", hint="a table needs a header and at least one row")
+        if job.choice is not None and job.choice["kind"] == GUARANTEE:
+            guarantees.draw(connection, job.id, items)
         if job.dedupe:
             doubles.point_identical(connection, job.id)
         if job.similar is not None:

@@ -77,11 +77,14 @@ jobs = Table(
     Column("pack_trial", JSONB),
     Column("idempotency_key", Text),
     Column("body_hash", Text, nullable=False),
+    # How the recipe of an item is chosen where there are several, see core.choices.
+    Column("choice", JSONB),
     _moment("deadline_at", nullable=False),
     _moment("created_at", default=True),
     _moment("finished_at"),
     _known_states("jobs"),
     UniqueConstraint("team", "idempotency_key"),
+    Index("jobs_choice", "team", "use_case", postgresql_where=text("choice IS NOT NULL")),
     Index("jobs_live", "state", postgresql_where=text("state IN ('running', 'paused')")),
     Index("jobs_question", "team", "question_hash"),
 )
@@ -340,4 +343,29 @@ alert_notices = Table(
     _moment("next_at", default=True),
     _moment("sent_at"),
     Index("alert_notices_waiting", "next_at", postgresql_where=text("sent_at IS NULL")),
+)
+
+# A guarantee's blocks: what their audit heard, by votes for the cheap answer, and what was ruled for the rest of them.
+guarantee_blocks = Table(
+    "guarantee_blocks",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("block", SmallInteger, primary_key=True),
+    Column("heard", ARRAY(Integer), nullable=False),
+    Column("differ", ARRAY(Integer), nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("audited", Integer, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("bound", Integer, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+    _moment("ruled_at", default=True),
+)
+
+# Bandits that are turned off.
+frozen_bandits = Table(
+    "frozen_bandits",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("use_case", Text, primary_key=True),
+    _moment("frozen_at", default=True),
 )

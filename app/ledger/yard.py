@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine
@@ -33,6 +34,9 @@ class WaitingJob:
     priority: int
     ready: int
     on_track: int
+    use_case: str = ""
+    choice: dict[str, Any] | None = None
+    """How the recipe is chosen where there are several."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -42,7 +46,8 @@ class WaitingJob:
 _TERMS = "j.tier, j.task, j.max_cost_micro IS NOT NULL, j.routing, j.pack"
 
 _WAITING = f"""
-SELECT j.id, j.team, j.recipe, j.priority, lanes.ready, coalesce(tracks.items, 0), lanes.lane, {_TERMS}
+SELECT j.id, j.team, j.recipe, j.priority, lanes.ready, coalesce(tracks.items, 0), lanes.lane, j.use_case, j.choice,
+       {_TERMS}
 FROM jobs j, LATERAL (
     SELECT lane, count(*) AS ready
     FROM (SELECT lane FROM items i WHERE i.job_id = j.id AND i.state = 'ready' ORDER BY i.n LIMIT %s) AS waiting
@@ -95,8 +100,10 @@ def waiting_jobs(connection: Connection, most: int) -> list[WaitingJob]:
     """Jobs that have items ready, oldest first; ``ready`` is counted only as far as ``most``."""
     rows = connection.exec_driver_sql(_WAITING, (most,)).all()
     return [
-        WaitingJob(id_, team, recipes.parse(recipe), Terms.of(lane, *terms), priority, ready, int(on_track))
-        for id_, team, recipe, priority, ready, on_track, lane, *terms in rows
+        WaitingJob(
+            id_, team, recipes.parse(recipe), Terms.of(lane, *terms), priority, ready, int(on_track), use_case, choice
+        )
+        for id_, team, recipe, priority, ready, on_track, lane, use_case, choice, *terms in rows
     ]
 
 

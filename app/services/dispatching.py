@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Verdict
+from app.core.recipe import Recipe
 from app.core.seating import Chunk, seat_chunk
 from app.core.strategies import decide
 from app.core.tracks import Track
@@ -15,6 +16,7 @@ from app.ledger import commons, yard
 from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
+from app.services.choosing import choose
 from app.services.fleetview import FleetView
 from app.services.rationing import ration
 
@@ -57,10 +59,14 @@ class Dispatcher:
             others: dict[str, Others | None] = {}
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
-                chunk = self._seat(job, tracks, ready[job.place], seed)
+                chosen = choose(connection, job)
+                recipe = job.recipe if chosen is None else chosen.recipe
+                chunk = self._seat(job, recipe, tracks, ready[job.place], seed)
                 if chunk is None:
                     jobs.remove(job)
                     continue
+                if chosen is not None:
+                    chunk = replace(chunk, plan=replace(chunk.plan, choice=chosen.note))
                 if job.id not in others:
                     others[job.id] = commons.others(connection, job.id)
                 claimed = self._claim(connection, job, chunk, others[job.id], done)
@@ -91,9 +97,9 @@ class Dispatcher:
         done.waves.append(asks)
         return asks[0].chunk_id
 
-    def _seat(self, job: WaitingJob, tracks: list[Track], available: int, seed: int) -> Chunk | None:
+    def _seat(self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         """The job's own wish of balancing comes before what the fleet file says for its tier."""
-        wanted = job.terms.wanted(job.recipe)
+        wanted = job.terms.wanted(recipe)
         if not wanted.routing.balance:
             of_tier = self.view.fleet.current().balance.get(wanted.tier, "")
             wanted = replace(wanted, routing=replace(wanted.routing, balance=of_tier))

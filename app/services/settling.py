@@ -22,6 +22,7 @@ from app.core.values import FailureKind
 from app.ledger import remembering
 from app.ledger import settling as ledger
 from app.ledger.settling import OpenChunk, RungAsk
+from app.services import choosing
 from app.services.commons import Commons
 from app.services.dispatching import RING_PATIENCE_S
 from app.services.fleetview import FleetView, Seen
@@ -36,7 +37,7 @@ _HELD_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Settled:
     """``wave``: asks to ring now. ``decided``: items that got their decision. ``finished``: the chunk is done.
-    ``waiting``: chunks of other jobs that may have waited for what this one heard, to be settled now."""
+    ``waiting``: chunks, also of other jobs, that may have waited for what this one heard, to be settled now."""
 
     wave: tuple[RungAsk, ...] = ()
     decided: int = 0
@@ -59,6 +60,9 @@ class Settler:
                 return Settled()
             connection, chunk = locked
             settled = self._fold(connection, chunk)
+        note = chunk.plan.choice
+        if note is not None and (settled.finished or chunk.parked):
+            settled = replace(settled, waiting=(*settled.waiting, *choosing.look(self.engine, chunk.job_id, note)))
         if settled.finished and ledger.finish_job(self.engine, chunk.job_id):
             return replace(settled, job_done=chunk.job_id)
         return settled
@@ -66,7 +70,8 @@ class Settler:
     def _fold(self, connection: Connection, chunk: OpenChunk) -> Settled:
         verdicts: dict[int, tuple[Verdict, Sequence[Ballot]]] = {}
         wave: list[RungAsk] = []
-        plan = chunk.plan
+        plan = choosing.released(connection, chunk.job_id, chunk.plan)
+        waits = plan.waits and plan.threshold is None and chunk.left_s > 0
         open_items = dict(chunk.tables)
         commons = Commons(connection, chunk, self.view.fleet.current())
         held: frozenset[int] = frozenset()
@@ -81,7 +86,7 @@ class Settler:
                 elif move:
                     for ask in move:
                         asks[ask].append(item_id)
-                elif not any(b.open for b in ballots):
+                elif not waits and not any(b.open for b in ballots):
                     stuck.append(item_id)
             wanting = sorted({*stuck, *(item_id for ids in asks.values() for item_id in ids)})
             if (served := commons.serve(plan, open_items, wanting)) is not None:

@@ -18,10 +18,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Engine
 
-from app.core import injection, packing, similarity
+from app.core import choices, injection, packing, similarity
 from app.core import recipe as recipes
 from app.core.balancing import Mode
+from app.core.choices import Choice
 from app.core.errors import InputError, UsageError
+from app.core.guarantee import Promise
 from app.core.recipe import Recipe
 from app.core.routing import Lane, Routing, Terms, Wanted
 from app.core.selection import Preset
@@ -31,6 +33,7 @@ from app.ledger import door, health
 from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
+from app.services.arms import check_arms, check_guarantee, in_arms
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
 from app.services.suitability import Latencies, able
@@ -56,8 +59,9 @@ class JobSpec(BaseModel):
     """JSON Schema; ``app.core.schema`` says which part of it is checked."""
     prompt: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     """Replaces the standing instruction. Where it holds ``{text}``, the item's text is put there."""
-    strategy: Annotated[str, Field(max_length=200)] | None = None
-    """A recipe. Left out: ``majority-vote`` for classify, ``single-query`` for the others."""
+    strategy: Annotated[str, Field(max_length=4000)] | None = None
+    """A recipe, or a choice among several (``core.choices``).
+    Left out: ``majority-vote`` for classify, ``single-query`` for the others."""
     council: Annotated[int, Field(ge=1, le=recipes.MAX_COUNCIL)] | None = None
     full_council: bool = False
     tier: Literal["cheap", "standard", "complex", "private"] = "cheap"
@@ -88,6 +92,11 @@ class JobSpec(BaseModel):
     pack: Annotated[int, Field(ge=1, le=packing.MOST)] | Literal["auto"] = 1
     """Short items that go into one call, at most; ``auto``: as many as a sample shows to change no answer."""
 
+    guarantee: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] | None = None
+    """Share of the items whose answer is that of ``against`` at least, with ``confidence``."""
+    against: Annotated[str, Field(min_length=3, max_length=200)] | None = None
+    confidence: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] = 0.95
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.task == "classify":
@@ -108,15 +117,32 @@ class JobSpec(BaseModel):
             raise ValueError("without dedupe every item is asked anew: leave similar and reuse_votes_s out")
         if self.pack == "auto" and self.task == "generate":
             raise ValueError("pack auto compares answers, and free texts are never equal: give a number")
+        check_guarantee(self.guarantee, self.against, self.task, self.strategy, self.similar, self.pack)
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
         return self
 
     @property
     def recipe(self) -> Recipe:
+        """The one that stands for the job. Raises ``RecipeError``."""
+        return choices.plain(self.choice)
+
+    @property
+    def choice(self) -> Recipe | Choice:
         """Raises ``RecipeError``."""
         default = "majority-vote" if self.task == "classify" else "single-query"
-        return recipes.parse(self.strategy or default, self.council, True if self.full_council else None)
+        if self.guarantee is not None:
+            default = f"guaranteed(against={self.against})"
+        return choices.parse(self.strategy or default, self.council, True if self.full_council else None)
+
+    @property
+    def choice_json(self) -> dict[str, Any] | None:
+        """As the job keeps it; None where it has one recipe."""
+        choice = self.choice
+        if self.guarantee is not None and self.against is not None:
+            promise = Promise(self.guarantee, self.confidence, self.against)
+            return {"kind": choices.GUARANTEE, **promise.to_json(), "council": self.recipe.council}
+        return None if isinstance(choice, Recipe) else choice.to_json()
 
     @property
     def wanted(self) -> Wanted:
@@ -199,14 +225,15 @@ class Submitter:
             idempotency_key=spec.idempotency_key,
             cached_ok=spec.allow_cached,
             routing=spec.routing,
-            dedupe=spec.dedupe,
+            dedupe=spec.dedupe and spec.guarantee is None,
             similar=spec.similar,
             reuse_votes_s=spec.reuse_votes_s,
             pack=spec.most_in_a_pack,
+            choice=spec.choice_json,
         )
         if job.pack != 1:
             rows = apart(rows)
-        return door.store_job(self.engine, job, rows, skip_duplicates)
+        return door.store_job(self.engine, job, in_arms(spec.choice, spec.use_case, rows), skip_duplicates)
 
     def submit_message(self, kwargs: dict[str, Any]) -> str:
         """A job from another service; returns its id. Raises ``UsageError`` in one line for whatever is wrong."""
@@ -217,7 +244,9 @@ class Submitter:
         """The deployments of the fleet file that may serve the job. Raises ``UsageError`` where they cannot."""
         wanted = spec.wanted
         latencies = measured(self.engine) if wanted.routing.max_latency_ms is not None else None
-        return able(self.fleet.current().deployments, wanted, latencies)
+        deployments = self.fleet.current().deployments
+        check_arms(deployments, spec.choice, wanted, latencies)
+        return able(deployments, wanted, latencies)
 
     def estimate(self, spec: JobSpec, rows: Iterable[Row]) -> Estimate:
         """What the job will take of those whose key is there (of all, where this machine holds none)."""

@@ -56,7 +56,38 @@ WHEN (OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
 EXECUTE FUNCTION refuse_transition();
 """
 
+_CHOICES = """
+-- How the recipe of an item is chosen where the job has several: an experiment, a bandit, a guarantee. The state that
+-- changes with it (a winner, a stop) stands in it, too.
+ALTER TABLE jobs ADD COLUMN choice jsonb;
+CREATE INDEX jobs_choice ON jobs (team, use_case) WHERE choice IS NOT NULL;
+
+-- A guarantee's blocks: what their audit heard, by votes for the cheap answer, and what was ruled for the rest of them.
+CREATE TABLE guarantee_blocks (
+    job_id text NOT NULL REFERENCES jobs (id),
+    block smallint NOT NULL,
+    heard integer[] NOT NULL,
+    differ integer[] NOT NULL,
+    threshold double precision NOT NULL,
+    audited integer NOT NULL,
+    lost integer NOT NULL,
+    bound integer NOT NULL,
+    stopped boolean NOT NULL,
+    ruled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (job_id, block)
+);
+
+-- Bandits that are turned off: their best arm is taken, and nothing is explored.
+CREATE TABLE frozen_bandits (
+    team text NOT NULL,
+    use_case text NOT NULL,
+    frozen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (team, use_case)
+);
+"""
+
 
 def upgrade() -> None:
     op.execute(_CHANGES)
     op.execute(_SAMENESS)
+    op.execute(_CHOICES)

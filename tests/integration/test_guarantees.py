@@ -1,0 +1,139 @@
+"""Guarantees through the whole yard: audits, the rest that waits for them, rulings, a drift, and what is told."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import UsageError
+from app.core.guarantee import NEVER
+from app.ledger import guarantees
+from app.ledger.door import Row
+from app.ledger.settling import RungAsk
+from app.registry.fleet import FleetFile
+from app.services import replaying
+from app.services.submitting import Submitter, spec_of
+from tests.integration.small_yard import SmallYard, vendor
+
+LABELS = ["red", "green", "blue", "white", "black"]
+CHEAP = ("x", "y", "z")
+VENDORS = [
+    *(vendor(name, model=f"m-{name}") for name in CHEAP),
+    vendor("big", model="strong", tier="complex", quality=0.95),
+]
+PROMISE = {"guarantee": 0.9, "against": "big/strong", "labels": LABELS}
+
+
+def open_yard(small_yard: SmallYard, rates: dict[str, float], items: int) -> tuple[SmallYard, list[Row]]:
+    """The strong model knows every label; the cheap ones miss it at their rates."""
+    yard = small_yard.open(VENDORS, latency_ms=1.0, horizon_s=600.0)
+    rows = [Row(n, f"i{n}", f"thing {n:05d} lies on the table", LABELS[n % 5]) for n in range(1, items + 1)]
+    say(yard, rates, rows)
+    return yard, rows
+
+
+def say(yard: SmallYard, rates: dict[str, float], rows: list[Row]) -> None:
+    path = Path(yard.home / "gold.csv")
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "gold"), *((row.text, row.gold) for row in rows)])
+    errors = {"default": 0.0, **{f"m-{name}": rate for name, rate in rates.items()}}
+    yard.weather(kind="gold", file=str(path), error_rate=errors)
+
+
+def submit(yard: SmallYard, rows: list[Row], **spec: object) -> str:
+    wanted = spec_of({"task": "classify", **PROMISE, **spec})
+    return Submitter(yard.engine, FleetFile(yard.path)).submit(wanted, rows).job_id
+
+
+def agreement(yard: SmallYard) -> float:
+    """With the strong model, which is always right here."""
+    return float(yard.value("SELECT avg((d.answer = i.gold)::int) FROM decisions d JOIN items i ON i.id = d.item_id"))
+
+
+def test_the_rest_waits_for_the_audit_and_is_accepted_by_what_it_proved(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.05), 300)
+    job = submit(yard, rows)
+    audited = yard.value("SELECT count(*) FROM items WHERE lane = 'arm=00a'")
+    assert 40 < audited < 120
+    yard.work()
+    assert yard.value("SELECT count(*) FROM decisions WHERE status = 'decided'") == 300
+    at = guarantees.standing(yard.engine, job)
+    assert at is not None and at.stopped is None
+    [ruling] = at.rulings
+    assert ruling.threshold < NEVER
+    assert ruling.audited == audited
+    assert agreement(yard) >= 0.9
+    strong = yard.value("SELECT count(*) FROM attempts WHERE deployment = 'big/strong'")
+    assert audited <= strong < 0.6 * 300
+    checked, differences = replaying.verify(yard.engine, job)
+    assert (checked, differences) == (300, [])
+    yard.books_agree()
+
+
+def test_nobody_of_the_rest_is_decided_before_its_audit_is_in(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.0), 200)
+    job = submit(yard, rows)
+    bells: defaultdict[int, list[RungAsk]] = defaultdict(list)
+    for ask in yard.dispatch():
+        bells[ask.chunk_id].append(ask)
+    rest = {row[0] for row in yard.rows("SELECT id FROM chunks WHERE lane = 'arm=00r'")}
+    for chunk_id in rest:
+        yard.follow(bells[chunk_id])
+    assert yard.value("SELECT count(*) FROM decisions") == 0
+    assert set(yard.rows("SELECT state FROM chunks WHERE lane = 'arm=00r'")) == {("parked",)}
+    for chunk_id in bells.keys() - rest:
+        yard.follow(bells[chunk_id])
+    assert yard.value("SELECT count(*) FROM decisions WHERE status = 'decided'") == 200
+    assert yard.value("SELECT state FROM jobs WHERE id = %s", job) == "done"
+
+
+def test_cheap_voices_that_are_wrong_together_are_not_accepted(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.5), 200)
+    job = submit(yard, rows, council=1)
+    yard.work()
+    at = guarantees.standing(yard.engine, job)
+    assert at is not None
+    assert at.rulings[0].threshold == NEVER
+    assert agreement(yard) == 1.0
+
+
+def test_a_job_too_small_for_a_sample_is_the_strong_models(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.0), 12)
+    job = submit(yard, rows)
+    yard.work()
+    at = guarantees.standing(yard.engine, job)
+    assert at is not None and at.stopped == "too small"
+    assert yard.rows("SELECT DISTINCT deployment FROM attempts") == [("big/strong",)]
+    assert replaying.verify(yard.engine, job) == (12, [])
+
+
+def test_a_strong_model_that_is_lost_leaves_items_undecided_not_guessed(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.0), 200)
+    submit(yard, rows)
+    yard.weather({"provider": "big", "kind": "deprecated"}, kind="fixed", text="red")
+    yard.work()
+    yard.change("UPDATE jobs SET deadline_at = clock_timestamp()")
+    for (chunk_id,) in yard.rows("SELECT id FROM chunks WHERE state <> 'done' ORDER BY id"):
+        yard.follow(yard.settle_on(chunk_id))
+    assert yard.rows("SELECT DISTINCT status FROM decisions") == [("undecided",)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"against": "big/stronk"}, "no deployment 'big/stronk' to agree with"),
+        ({"council": 4}, "4 cheap voices need as many model families beside big/strong"),
+        ({"strategy": "single-query"}, "a strategy of its own"),
+        ({"similar": 0.9}, "counts every item for itself"),
+        ({"against": None}, "a guarantee needs against"),
+        ({"guarantee": None}, "against names the model of a guarantee"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(small_yard: SmallYard, spec: dict[str, object], message: str) -> None:
+    yard = small_yard.open(VENDORS, simulated=False)
+    with pytest.raises(UsageError, match=message):
+        submit(yard, [Row(1, "a", "text")], **spec)
+    assert yard.value("SELECT count(*) FROM jobs") == 0
