@@ -68,8 +68,9 @@ def decisions(rig: Rig, job: str, items: int) -> list[str]:
         ("attempts still open", "SELECT count(*) FROM attempts WHERE job_id = %s AND state = 'open'"),
         (
             "decisions that saw another number of votes than there are",
-            "SELECT count(*) FROM decisions d WHERE d.job_id = %s AND d.votes <> (SELECT count(*) FROM votes v "
-            "WHERE v.item_id = d.item_id AND v.chunk_id = d.chunk_id AND v.answer IS NOT NULL)",
+            "SELECT count(*) FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %s AND d.votes <> "
+            "(SELECT count(*) FROM votes v WHERE v.item_id = coalesce(i.same_as, i.id) AND v.chunk_id = d.chunk_id "
+            "AND v.answer IS NOT NULL)",
         ),
     ):
         count = rig.one(sql, (job,))

@@ -37,7 +37,8 @@ class Purchase:
         return Played(verdict, tuple(self.case.bought), sum(b.calls for b in said), cost)
 
 
-# A plan is sent once a chunk, with its first row.
+# A plan is sent once a chunk, with its first row. An item that asks the same as one before it has that one's votes, and
+# paid nothing for them.
 _BOUGHT = """
 SELECT i.custom_id, i.gold, d.chunk_id,
        CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END, d.status, d.answer,
@@ -45,8 +46,8 @@ SELECT i.custom_id, i.gold, d.chunk_id,
                                            a.calls, a.cost, a.unknown) ORDER BY v.seat)
         FROM votes v, LATERAL (
             SELECT count(*) AS calls, coalesce(sum(cost_micro), 0) AS cost, bool_or(cost_micro IS NULL) AS unknown
-            FROM attempts WHERE item_id = v.item_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
-        ) AS a WHERE v.chunk_id = d.chunk_id AND v.item_id = d.item_id)
+            FROM attempts WHERE item_id = d.item_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
+        ) AS a WHERE v.chunk_id = d.chunk_id AND v.item_id = coalesce(i.same_as, i.id))
 FROM decisions d JOIN items i ON i.id = d.item_id JOIN chunks c ON c.id = d.chunk_id
 WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
 """

@@ -19,8 +19,8 @@ _REMEMBERED = """
 SELECT DISTINCT ON (mine.id) mine.id, d.job_id, d.answer
 FROM items mine
 JOIN jobs j ON j.id = mine.job_id
-JOIN jobs old ON old.task = j.task AND old.team = j.team
-JOIN items i ON i.job_id = old.id AND i.id <> mine.id AND i.text = mine.text AND i.turns IS NOT DISTINCT FROM mine.turns
+JOIN jobs old ON old.team = j.team AND old.question_hash = j.question_hash
+JOIN items i ON i.digest = mine.digest AND i.job_id = old.id AND i.id <> mine.id
 JOIN decisions d ON d.item_id = i.id AND d.status = 'decided' AND NOT 'cached' = ANY (d.flags)
 """
 
