@@ -1,4 +1,4 @@
-"""The audit of a job: which of its items are put to the baseline as well, so that its receipt can say what was saved."""
+"""The audit of a job: which of its items are put to the baseline, too, so that its receipt can say what was saved."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def audited(rows: Iterable[Row], routing: Routing) -> Iterator[Row]:
     for row in rows:
         drawn = hashlib.blake2b(f"audit\0{row.custom_id}".encode(), digest_size=8).digest()
         if int.from_bytes(drawn) < routing.audit * 2**64:
-            row = replace(row, lane=str(replace(Lane.parse(row.lane), audit=True)))
-        yield row
+            yield replace(row, lane=str(replace(Lane.parse(row.lane), audit=True)))
+        else:
+            yield row
 
 
 def check_baseline(deployments: Iterable[Deployment], routing: Routing) -> None:
