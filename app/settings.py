@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_user: str = Field(default="switchyard", min_length=1)
 
+    learn: bool = True
+    """Do outcomes and votes correct the fleet file's quality, weigh voices, and make clones one voice?"""
+    learn_every_s: Seconds = 300
+
     alerts_every_s: Seconds = 30
     alert_webhook_url: SecretStr | None = None
     alert_webhook_secret: SecretStr | None = None

@@ -31,6 +31,8 @@ from app.services.health import Monitor
 from app.services.keyring import Keyring
 from app.services.learning import Learner
 from app.services.outlook import Lookout
+from app.services.reputation import Reputation
+from app.services.schooling import Schooling
 from app.services.settling import Settler
 from app.services.sweeping import Sweeper
 from app.services.warming import Warmer
@@ -110,7 +112,8 @@ class Yard:
 
     @cached_property
     def view(self) -> FleetView:
-        return FleetView(self.engine, self.fleet, self.gates, self.breaker, self.pulses)
+        reputation = Reputation(self.engine) if self.settings.learn else None
+        return FleetView(self.engine, self.fleet, self.gates, self.breaker, self.pulses, reputation)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -139,6 +142,10 @@ class Yard:
     @cached_property
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(self.engine, self.view, self.settings.chunk_size, self.settings.horizon_s)
+
+    @cached_property
+    def schooling(self) -> Schooling:
+        return Schooling(self.engine)
 
     @cached_property
     def settler(self) -> Settler:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import ServiceMissing, SwitchyardError
 from app.ledger.settling import RungAsk
+from app.services.outcomes import Outcomes
 from app.services.submitting import Submitter
 from tasks import rings
 from tasks.app import app
@@ -112,6 +113,16 @@ def health() -> None:
         log.warning("a service is away", action="health.away", error=type(error).__name__)
 
 
+@app.task(name="switchyard.learn")
+def learn() -> None:
+    """Learn from the votes, true labels and outcomes that have come since."""
+    try:
+        for course in process.yard.schooling.learn():
+            log.info("learned", action="learn.done", team=course.team, use_case=course.use_case, kind=course.kind)
+    except _AWAY as error:
+        log.warning("a service is away", action="learn.away", error=type(error).__name__)
+
+
 @app.task(name="switchyard.alerts")
 def alerts() -> None:
     """Look at what was measured, then send what is due: also what an earlier look could not."""
@@ -137,3 +148,17 @@ def submit(*args: Any, **kwargs: Any) -> str:
         raise ValueError(f"refused: {error}"[:_REFUSAL_CHARS]) from None
     rings.ring_dispatch(process.yard.redis)
     return job_id
+
+
+@app.task(name="switchyard.outcome", ignore_result=False)
+def outcome(*args: Any, **kwargs: Any) -> int:
+    """What became of answers, from other services. Answers with how many outcomes were written; raises ``ValueError``
+    with the reason of a refusal."""
+    try:
+        if args:
+            raise ValueError("refused: switchyard.outcome takes keyword arguments only")
+        return Outcomes(process.yard.engine).take(kwargs)
+    except SwitchyardError as error:
+        reason = f"{error}; {error.hint}" if error.hint else str(error)
+        log.warning("outcome refused", action="outcome.refused", reason=reason[:_REFUSAL_CHARS])
+        raise ValueError(f"refused: {reason}"[:_REFUSAL_CHARS]) from None

@@ -102,16 +102,24 @@ def spend(
     by: Annotated[By, typer.Option("--by", help="Added up by what.")] = By.MODEL, as_json: AsJson = False
 ) -> None:
     """The receipts of all calls added up. Pings belong to no job: their team is '-'."""
-    from app.ledger import reports
+    from app.ledger import acceptance
 
     with servers.ledger() as engine:
-        rows = reports.spend(engine, by.value)
+        rows = acceptance.spend(engine, by.value)
     if as_json:
         put_json(rows)
         return
     put_table(
-        [by.value, "calls", "failed", "ambiguous", "unpriced", "tokens in", "tokens out", "cost"],
-        [[*list(row.values())[:-1], usd(row["cost_usd"])] for row in rows],
+        [by.value, "calls", "failed", "ambiguous", "unpriced", "tokens in", "tokens out", "accepted", "each", "cost"],
+        [
+            [
+                *list(row.values())[:7],
+                "–" if row["judged"] is None else f"{row['accepted']}/{row['judged']}",
+                "–" if row["cost_per_accepted_usd"] is None else usd(row["cost_per_accepted_usd"]),
+                usd(row["cost_usd"]),
+            ]
+            for row in rows
+        ],
     )
     spent, unpriced = sum(row["cost_usd"] or 0.0 for row in rows), sum(row["unpriced_calls"] for row in rows)
     say(f"in all {sum(row['calls'] for row in rows):,} calls, {cost(spent, unpriced, 'calls')}")

@@ -48,7 +48,7 @@ def plain(wanted: Wanted) -> bool:
 
 
 def spares(wanted: Wanted) -> bool:
-    """Are these easy items, whose voices leave a scarce quota to those that need it more?"""
+    """Are these easy items, whose first voices leave a scarce quota to those that need it more?"""
     return not wanted.lane.hard and not wanted.recipe.models and wanted.recipe.shape.order == "free"
 
 
@@ -63,16 +63,15 @@ def in_order(
 ) -> list[Track]:
     """The tracks, whoever is to be asked first first.
 
-    ``late``: for voices that follow, to which more of a kept quota is open. ``calls``: what each would have to answer
-    before it counts as free.
+    ``late``: for voices that follow, to which a quota that is kept stands open. ``calls``: what each would have to
+    answer before it counts as free.
     """
-    only_time, easy = plain(wanted), spares(wanted)
+    only_time, kept = plain(wanted), spares(wanted) and not late
     graded = selection.graded(wanted.routing, wanted.lane)
     better = _scores(tracks, wanted)
 
     def rank(track: Track) -> tuple[float, ...]:
-        spare = track.spare_late if late else track.spare
-        place = _place(track, kept=easy and spare < 1)
+        place = _place(track, kept)
         if only_time:
             return (place,)
         grade = round(better(track) / _GRADE) if graded else 0
@@ -87,9 +86,9 @@ def in_order(
     return ordered
 
 
-def _place(track: Track, *, kept: bool) -> int:
+def _place(track: Track, kept: bool) -> int:
     """Whoever is free soon, then those whose quota is kept for others, then those that are shut for long."""
-    if kept:
+    if kept and track.spare < 1:
         return 1
     return 0 if track.drained_in_s() <= _PASSED_BY_S else 2
 

@@ -31,6 +31,7 @@ class Shape:
     first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
     ``voice``: the role of those whose answers count. ``likeness``: answers of free text are compared by their words.
     ``hedges``: whoever takes longer than mostly is not waited for.
+    ``weighed``: voices are weighed by how often each is right (``Plan.skills``).
     """
 
     version: int
@@ -42,6 +43,7 @@ class Shape:
     voice: str = "voice"
     likeness: bool = False
     hedges: bool = False
+    weighed: bool = False
 
 
 SHAPES: dict[str, Shape] = {

@@ -83,9 +83,7 @@ def seat_chunk(
     others = _bench([t for t in serves if t not in first], wanted, horizon_s, seed, calls)
     voices = [*first, *others][: wanted.recipe.attempts]
     seats = [*_voices(voices, wanted.recipe, pack), *(_seat(t, role) for t, role in beside)]
-    _load(first, others, wanted.recipe, calls)
-    for track in leading:
-        track.take(size)
+    _load(at_once, others, wanted.recipe, calls)
     exact = wanted.exact if wanted.recipe.shape.likeness else None
     return Chunk(size, Plan(wanted.recipe, tuple(seats), seed, exact=exact))
 
@@ -97,7 +95,7 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if _may_vote(t, wanted) and t.deployment.name not in used]
-    pack = max((s.pack for s in plan.seats if s.role == wanted.recipe.shape.voice), default=1)
+    pack = max((s.pack for s in plan.seats), default=1)
     seats = _voices(balancing.in_order(serves, wanted, seed=plan.seed, late=True), wanted.recipe, pack)
     voice = wanted.recipe.shape.voice
     spoken = {(s.role, s.deployment) for s in plan.seats if s.role != voice and s.deployment in used}

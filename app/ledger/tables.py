@@ -369,3 +369,74 @@ frozen_bandits = Table(
     Column("use_case", Text, primary_key=True),
     _moment("frozen_at", default=True),
 )
+
+# What was said of an item's answer, however late. The last one counts, the others are kept.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("item_id", BigInteger, ForeignKey("items.id"), nullable=False),
+    Column("said", Text, nullable=False),
+    # The answer that was accepted or rejected, or the true label.
+    Column("answer", Text, nullable=False),
+    Column("door", Text, nullable=False),
+    _moment("at", default=True),
+    CheckConstraint("said IN ('accepted', 'rejected', 'label')", name="outcomes_said_known"),
+    Index("outcomes_item", "item_id", "id"),
+    Index("outcomes_job", "job_id", "id"),
+)
+
+# How often a deployment was right for a use case, by the true label ('': all); '*' is every team and use case.
+skills = Table(
+    "skills",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("use_case", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("deployment", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    # Questions, and those answered rightly, by where that is known from.
+    Column("outcomes", Float, nullable=False),
+    Column("outcomes_right", Float, nullable=False),
+    Column("gold", Float, nullable=False),
+    Column("gold_right", Float, nullable=False),
+    Column("agreement", Float, nullable=False),
+    Column("agreement_right", Float, nullable=False),
+    # What of it may be weighed, see core.accuracy.Evidence.
+    Column("evidence", ARRAY(Float), nullable=False),
+    Column("n", Float, nullable=False),
+    Column("accuracy", Float),
+    Column("low", Float, nullable=False),
+    Column("high", Float, nullable=False),
+    _moment("learned_at", default=True),
+)
+
+# Deployments that were wrong together, as core.kinship measures it.
+kinship = Table(
+    "kinship",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("use_case", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("first", Text, primary_key=True),
+    Column("second", Text, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("either", Integer, nullable=False),
+    Column("same", Integer, nullable=False),
+    Column("kinship", Float, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("clones", Boolean, nullable=False),
+    _moment("learned_at", default=True),
+)
+
+# When a use case was last learned from, and from how much.
+schooled = Table(
+    "schooled",
+    metadata,
+    Column("team", Text, primary_key=True),
+    Column("use_case", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _moment("learned_at", nullable=False),
+    Column("votes", Integer, nullable=False),
+)

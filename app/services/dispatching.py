@@ -8,23 +8,20 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Verdict
-from app.core.packing import TRIAL_ITEMS
 from app.core.recipe import Recipe
 from app.core.seating import Chunk, seat_chunk
 from app.core.strategies import decide
 from app.core.tracks import Track
-from app.ledger import commons, packs, yard
+from app.ledger import commons, yard
 from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
-from app.services import trials
 from app.services.choosing import choose
 from app.services.fleetview import FleetView
 from app.services.rationing import ration
 
 # Bells that have not been answered after this long are rung again by the sweep.
 RING_PATIENCE_S = 45.0
-_TRIAL_PATIENCE = 6
 
 
 @dataclass(slots=True)
@@ -51,8 +48,7 @@ class Dispatcher:
         with yard.dispatching(self.engine) as connection:
             if connection is None:
                 return done
-            looked = trials.looked_after(connection, yard.waiting_jobs(connection, most=self.chunk_size * 1000))
-            jobs = looked.jobs
+            jobs = yard.waiting_jobs(connection, most=self.chunk_size * 1000)
             if not jobs:
                 return done
             tracks = self.view.tracks(yard.queued_calls(connection))
@@ -63,25 +59,21 @@ class Dispatcher:
             others: dict[str, Others | None] = {}
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
-                on_trial = job.place in looked.trials
                 chosen = choose(connection, job)
                 recipe = job.recipe if chosen is None else chosen.recipe
-                chunk = self._seat(job, recipe, tracks, ready[job.place], seed, on_trial)
+                chunk = self._seat(job, recipe, tracks, ready[job.place], seed)
                 if chunk is None:
                     jobs.remove(job)
                     continue
                 if chosen is not None:
                     chunk = replace(chunk, plan=replace(chunk.plan, choice=chosen.note))
-                if on_trial:
-                    claimed = self._try(connection, job, chunk, done)
-                else:
-                    if job.id not in others:
-                        others[job.id] = commons.others(connection, job.id)
-                    claimed = self._claim(connection, job, chunk, others[job.id], done)
+                if job.id not in others:
+                    others[job.id] = commons.others(connection, job.id)
+                claimed = self._claim(connection, job, chunk, others[job.id], done)
                 seed = claimed or seed
                 load[job.id] += chunk.size
                 ready[job.place] -= chunk.size
-                if ready[job.place] <= 0 or claimed is None or on_trial:
+                if ready[job.place] <= 0 or claimed is None:
                     jobs.remove(job)
         return done
 
@@ -105,36 +97,22 @@ class Dispatcher:
         done.waves.append(asks)
         return asks[0].chunk_id
 
-    @staticmethod
-    def _try(connection: Connection, job: WaitingJob, chunk: Chunk, done: Dispatched) -> int | None:
-        """Put a trial on its tracks. Returns its id; None: its items are gone."""
-        first = decide(chunk.plan, ())
-        assert not isinstance(first, Verdict)
-        plan, first = trials.with_trial(chunk.plan, first, chunk.size)
-        asks = yard.claim(connection, job, chunk.size, plan, first, RING_PATIENCE_S)
-        if not asks:
-            return None
-        packs.begin_trial(connection, job.id, asks[0].chunk_id)
-        done.waves.append(asks)
-        return asks[0].chunk_id
-
-    def _seat(
-        self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int, on_trial: bool
-    ) -> Chunk | None:
-        """The job's own wish of balancing comes before what the fleet file says for its tier. A trial is of many
-        items, however slow the seats: it is one chunk."""
+    def _seat(self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int) -> Chunk | None:
+        """The job's own wish of balancing comes before what the fleet file says for its tier."""
         wanted = job.terms.wanted(recipe)
         if not wanted.routing.balance:
             of_tier = self.view.fleet.current().balance.get(wanted.tier, "")
             wanted = replace(wanted, routing=replace(wanted.routing, balance=of_tier))
-        return seat_chunk(
+        self.view.dress(tracks, job.id)
+        chunk = seat_chunk(
             tracks,
             wanted,
             available=available,
-            chunk_size=TRIAL_ITEMS if on_trial else self.chunk_size,
-            horizon_s=self.horizon_s * (_TRIAL_PATIENCE if on_trial else 1),
+            chunk_size=self.chunk_size,
+            horizon_s=self.horizon_s,
             seed=seed,
         )
+        return chunk and replace(chunk, plan=self.view.inform(chunk.plan, job.id, job.terms.task))
 
 
 def _turn(job: WaitingJob, jobs: list[WaitingJob], load: Counter[str]) -> tuple[int, int, int]:

@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 
 from app.core import pricing
 from app.core.health import State
+from app.core.plan import Plan
 from app.core.quotas import Quota
 from app.core.selection import ORDINARY_TOKENS, ordinary_call
+from app.core.task import Task
 from app.core.tracks import Track
 from app.core.values import Deployment, Limits
 from app.gates.breaker import Breaker, BreakerView
@@ -20,6 +22,7 @@ from app.gates.pulse import Pulse, Pulses
 from app.ledger.health import Health, current
 from app.ledger.keys import out
 from app.registry.fleet import Fleet, FleetFile
+from app.services.reputation import Reputation
 from app.services.scopes import UNNAMED_CONCURRENCY, capacity, key_scopes
 
 _UNKNOWN_LATENCY_MS = 1_000.0
@@ -101,6 +104,19 @@ class FleetView:
     gates: Gates
     breaker: Breaker
     pulses: Pulses
+    reputation: Reputation | None = None
+    """What was learned of the deployments; None: learning is switched off, the fleet file alone holds."""
+
+    def dress(self, tracks: Iterable[Track], job_id: str) -> None:
+        """Let tracks show their deployments as the job's use case knows them."""
+        if self.reputation is not None:
+            self.reputation.dress(tracks, job_id, self.fleet.current().deployments)
+
+    def inform(self, plan: Plan, job_id: str, task: Task) -> Plan:
+        """The plan with what its recipe has to know of those it seats."""
+        if self.reputation is None:
+            return plan
+        return self.reputation.inform(plan, job_id, self.fleet.current().deployments, task.labels)
 
     def look(self, kind: str = "all") -> list[Seen]:
         fleet = self.fleet.current()

@@ -156,8 +156,9 @@ class Settler:
         # Whoever has just refused a seat is not seated again in the same breath, but when the chunk has been parked.
         seated = frozenset() if chunk.parked and plan == chunk.plan else frozenset(s.deployment for s in plan.seats)
         seats = self._bench(chunk, plan, [s for s in everyone if s.usable], seated, as_fast_as_now=True)
-        if _would_ask(plan.extended(seats), tables, stuck):
-            return plan.extended(seats)
+        longer = self.view.inform(plan.extended(seats), chunk.job_id, chunk.terms.task)
+        if _would_ask(longer, tables, stuck):
+            return longer
         if self._shut_until_deadline(chunk, plan, everyone):
             return plan.ended("no_reset")
         hopeful = [s for s in everyone if s.health is None or s.health.state is not State.OUT]
@@ -177,9 +178,8 @@ class Settler:
         )
         return ahead is not None and bool(ahead.waiting) and ahead.hopeless_within_s > chunk.left_s
 
-    @staticmethod
     def _bench(
-        chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str], *, as_fast_as_now: bool = False
+        self, chunk: OpenChunk, plan: Plan, seen: list[Seen], seated: frozenset[str], *, as_fast_as_now: bool = False
     ) -> tuple[Seat, ...]:
         """Seats for those who are not among the ``seated``; whom of them an item may still ask is the strategy's.
 
@@ -192,6 +192,7 @@ class Settler:
             )
             for s in seen
         ]  # fmt: skip
+        self.view.dress(tracks, chunk.job_id)
         return further_seats(tracks, chunk.terms.wanted(plan.recipe), plan, seated)
 
 
@@ -222,7 +223,7 @@ def _spared(
         return asks
     last = [item_id for ids in asks.values() for item_id in ids if left.get(item_id) == 1]
     seats = [plan.seats[ask.seat].deployment for ask in asks]
-    calm = ledger.answered_since(connection, chunk, last, seats) if last else frozenset()
+    calm = ledger.answered_since(connection, chunk.id, last, seats) if last else frozenset()
     spared: dict[Ask, list[int]] = defaultdict(list)
     for ask, item_ids in asks.items():
         for item_id in item_ids:

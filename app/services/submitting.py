@@ -34,7 +34,6 @@ from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
 from app.services.arms import check_arms, check_guarantee, in_arms
-from app.services.auditing import AUDIT_SHARE, audited, check_baseline
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
 from app.services.suitability import Latencies, able
@@ -93,10 +92,6 @@ class JobSpec(BaseModel):
     pack: Annotated[int, Field(ge=1, le=packing.MOST)] | Literal["auto"] = 1
     """Short items that go into one call, at most; ``auto``: as many as a sample shows to change no answer."""
 
-    baseline: Annotated[str, Field(min_length=3, max_length=200)] | None = None
-    """Provider/model that the receipt compares with: it is asked of a share of the items, drawn at random."""
-    audit: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-
     guarantee: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] | None = None
     """Share of the items whose answer is that of ``against`` at least, with ``confidence``."""
     against: Annotated[str, Field(min_length=3, max_length=200)] | None = None
@@ -123,8 +118,6 @@ class JobSpec(BaseModel):
         if self.pack == "auto" and self.task == "generate":
             raise ValueError("pack auto compares answers, and free texts are never equal: give a number")
         check_guarantee(self.guarantee, self.against, self.task, self.strategy, self.similar, self.pack)
-        if self.audit is not None and self.baseline is None:
-            raise ValueError("audit is the share of the items that are put to a baseline: name one")
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
         return self
@@ -165,8 +158,6 @@ class JobSpec(BaseModel):
             max_call_micro=None if self.max_call_cost_usd is None else round(self.max_call_cost_usd * 1_000_000),
             optimise="" if self.optimise == "balanced" else self.optimise,
             balance=self.balance or "",
-            baseline=self.baseline or "",
-            audit=0.0 if self.baseline is None else self.audit or AUDIT_SHARE,
         )
 
     @property
@@ -242,8 +233,7 @@ class Submitter:
         )
         if job.pack != 1:
             rows = apart(rows)
-        rows = in_arms(spec.choice, spec.use_case, audited(rows, job.routing))
-        return door.store_job(self.engine, job, rows, skip_duplicates)
+        return door.store_job(self.engine, job, in_arms(spec.choice, spec.use_case, rows), skip_duplicates)
 
     def submit_message(self, kwargs: dict[str, Any]) -> str:
         """A job from another service; returns its id. Raises ``UsageError`` in one line for whatever is wrong."""
@@ -255,7 +245,6 @@ class Submitter:
         wanted = spec.wanted
         latencies = measured(self.engine) if wanted.routing.max_latency_ms is not None else None
         deployments = self.fleet.current().deployments
-        check_baseline(deployments, wanted.routing)
         check_arms(deployments, spec.choice, wanted, latencies)
         return able(deployments, wanted, latencies)
 

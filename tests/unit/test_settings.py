@@ -45,6 +45,8 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "flower_address": "127.0.0.1",
         "flower_port": 5555,
         "flower_user": "switchyard",
+        "learn": True,
+        "learn_every_s": 300,
         "alerts_every_s": 30,
         "alert_webhook_url": None,
         "alert_webhook_secret": None,

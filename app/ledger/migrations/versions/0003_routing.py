@@ -86,8 +86,87 @@ CREATE TABLE frozen_bandits (
 );
 """
 
+_LEARNING = """
+-- What was said of an item's answer, however late: that it was accepted or rejected, or which label is the true one.
+-- The last one counts, the others are kept.
+CREATE TABLE outcomes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id text NOT NULL,
+    item_id bigint NOT NULL REFERENCES items (id),
+    said text NOT NULL CONSTRAINT outcomes_said_known CHECK (said IN ('accepted', 'rejected', 'label')),
+    answer text NOT NULL,
+    door text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX outcomes_item ON outcomes (item_id, id);
+CREATE INDEX outcomes_job ON outcomes (job_id, id);
+
+-- What is known to be true of an item: by its last outcome, else by its true label. ``barred``: known to be wrong.
+CREATE VIEW v_truths AS
+SELECT i.id AS item_id, i.job_id,
+       CASE o.said WHEN 'rejected' THEN nullif(i.gold, o.answer) ELSE coalesce(o.answer, i.gold) END AS truth,
+       CASE o.said WHEN 'rejected' THEN o.answer END AS barred,
+       CASE WHEN o.said IS NULL OR (o.said = 'rejected' AND i.gold <> o.answer) THEN 'gold' ELSE 'outcomes' END
+           AS source
+FROM items i LEFT JOIN LATERAL (
+    SELECT said, answer FROM outcomes WHERE item_id = i.id ORDER BY id DESC LIMIT 1
+) AS o ON true
+WHERE i.gold IS NOT NULL OR o.said IS NOT NULL;
+
+-- How often a deployment was right for a use case (all of one kind of task: team and use case are '*'), by the true
+-- label ('': all). Questions and those answered rightly, by source; evidence as core.accuracy has it.
+CREATE TABLE skills (
+    team text NOT NULL,
+    use_case text NOT NULL,
+    kind text NOT NULL,
+    deployment text NOT NULL,
+    label text NOT NULL,
+    outcomes double precision NOT NULL,
+    outcomes_right double precision NOT NULL,
+    gold double precision NOT NULL,
+    gold_right double precision NOT NULL,
+    agreement double precision NOT NULL,
+    agreement_right double precision NOT NULL,
+    evidence double precision[] NOT NULL,
+    n double precision NOT NULL,
+    accuracy double precision,
+    low double precision NOT NULL,
+    high double precision NOT NULL,
+    learned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (team, use_case, kind, deployment, label)
+);
+
+-- Deployments that were wrong together, as core.kinship measures it, within one use case.
+CREATE TABLE kinship (
+    team text NOT NULL,
+    use_case text NOT NULL,
+    kind text NOT NULL,
+    first text NOT NULL,
+    second text NOT NULL,
+    n integer NOT NULL,
+    either integer NOT NULL,
+    same integer NOT NULL,
+    kinship double precision NOT NULL,
+    low double precision NOT NULL,
+    clones boolean NOT NULL,
+    learned_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (team, use_case, kind, first, second)
+);
+
+-- When a use case was last learned from, and from how much.
+CREATE TABLE schooled (
+    team text NOT NULL,
+    use_case text NOT NULL,
+    kind text NOT NULL,
+    learned_at timestamptz NOT NULL,
+    votes integer NOT NULL,
+    PRIMARY KEY (team, use_case, kind)
+);
+"""
+
 
 def upgrade() -> None:
     op.execute(_CHANGES)
     op.execute(_SAMENESS)
     op.execute(_CHOICES)
+    op.execute(_LEARNING)
