@@ -7,6 +7,7 @@ the same one.
 from __future__ import annotations
 
 from app.core.ballots import Ballot, Verdict, accepts, seat_of
+from app.core.injection import SUSPICIOUS
 from app.core.plan import JUDGE, THINKER, VERIFIER, WORKER
 from app.core.table import Table, Wish
 
@@ -65,10 +66,12 @@ def thinker_worker_verifier(table: Table) -> Verdict | Wish:
         return thinking
     flags = () if notes else ("unplanned",)
     checks = {seat_of(b.answer): b for b in table.votes(VERIFIER)}
-    for work in works:
-        if work.seat in checks and accepts(checks[work.seat].answer):
-            return table.verdict(work.answer, [work], *flags)
-    waiting = [b for b in table.trusted(works) if b.seat not in checks]
+    # A second worker has read the first one's answer: that it says the same is no other voice's word for it.
+    shown = [b for b in works if SUSPICIOUS not in b.flags]
+    accepted = next((b for b in shown if b.seat in checks and accepts(checks[b.seat].answer)), None)
+    if accepted is not None:
+        return table.verdict(accepted.answer, [accepted], *flags)
+    waiting = [b for b in shown if b.seat not in checks]
     if waiting:
         last = waiting[-1]
         check = Wish(len(checks) + 1, VERIFIER, apart=table.families([last]))

@@ -1,7 +1,7 @@
 """What the simulated models say: ``[answers]`` of the weather file.
 
     [answers]
-    kind = "gold"                      # gold | recorded | echo | fixed
+    kind = "gold"                      # gold | recorded | echo | fixed | scripted
     file = "items.csv"                 # gold: CSV or JSONL; a relative path starts at the weather file
     text_column = "text"
     gold_column = "gold"
@@ -14,6 +14,8 @@
 
     kind = "fixed"
     text = "the same for everyone"
+
+    kind = "scripted"                  # line by line, see app.simulator.scripted
 
 Where a call holds several items, each is answered as it would be alone, whatever the kind; for all kinds:
 
@@ -28,27 +30,26 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from app.simulator.ask import Ask
 from app.simulator.finder import Finder
 from app.simulator.packs import MANNERS, items_of, said_of
+from app.simulator.scripted import in_its_role, read_script, role_of
 from app.simulator.weather import WeatherError, refuse_unknown, roll
 
 PING = "Reply with exactly: OK"
 STYLES = ("plain", "quoted", "json", "fence", "prose")
 
 
-class Answers(ABC):
+class Answers(Protocol):
     """One verb: what does this model say to this?"""
 
-    @abstractmethod
     def text(self, ask: Ask) -> str: ...
 
 
@@ -83,6 +84,8 @@ class Gold(Answers):
         if item is None:
             return sentence(ask.model)
         label = self.label(ask.model, item)
+        if role_of(ask) not in ("voice", "synthesiser"):
+            return in_its_role(ask, label)
         key = ask.json_key
         style = "json" if key else self._style.get(ask.model, self._style.get("default", "plain"))
         return _styled(label, style, key or "label")
@@ -208,6 +211,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "recorded": ("directory", "models"),
     "echo": (),
     "fixed": ("text",),
+    "scripted": ("text", "line"),
 }
 
 
@@ -228,6 +232,8 @@ def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answe
         return Echo()
     if kind == "fixed":
         return Fixed(str(data.get("text", "This is a simulated answer.")))
+    if kind == "scripted":
+        return read_script(data)
     style = data.get("style", {})
     for name in style.values():
         if name not in STYLES:

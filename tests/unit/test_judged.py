@@ -191,7 +191,7 @@ def test_the_fewest_and_the_most_calls_come_of_playing_it(recipe: str, calls: tu
 
 @pytest.mark.parametrize("strategy", SHAPES)
 def test_every_strategy_can_be_rehearsed(strategy: str) -> None:
-    recipe = parse(strategy)
+    recipe = parse(f"{strategy}(against=s/big)" if "against" in SHAPES[strategy].parameters else strategy)
     assert 1 <= rehearsal.calls(recipe, agree=True) <= recipe.attempts
     assert 1 <= rehearsal.calls(recipe, agree=False) <= recipe.attempts
 
