@@ -60,8 +60,13 @@ def open_packs(
 def surroundings(
     connection: Connection, job_id: str, chunk_id: int, seat: int
 ) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-    """(the chunk's items, the packs that other seats have seen or are being shown)."""
-    whole = connection.exec_driver_sql("SELECT item_ids FROM chunks WHERE id = %s", (chunk_id,)).scalar_one()
+    """(the items of the chunk's first wave, the packs that other seats have seen or are being shown).
+
+    Items whose votes were at hand when the chunk left the yard are not among them.
+    """
+    whole = connection.exec_driver_sql(
+        "SELECT DISTINCT unnest(item_ids) FROM asks WHERE chunk_id = %s AND wave = 1", (chunk_id,)
+    ).scalars()
     seen = connection.exec_driver_sql(_SEEN, (job_id, chunk_id, seat)).scalars()
     return tuple(whole), tuple(tuple(items) for items in seen)
 

@@ -229,3 +229,21 @@ def test_explain_and_status_tell_where_a_vote_came_from(
     shown = command("status", second, "--json").json
     assert shown["reused_votes"] == 3
     assert shown["reused_usd"] == pytest.approx(command("status", first, "--json").json["cost_usd"])
+
+
+def test_packed_jobs_share_with_each_other_but_not_with_those_that_ask_singly(yard: SmallYard) -> None:
+    """Another prompt stood around an item that was packed."""
+    packed = {"strategy": "single-query", "pack": 10}
+    yard.submit(texts=FIRST, **packed)
+    yard.work()
+    assert calls(yard) == 4
+    second = yard.submit(texts=HALF, **packed, **DAY)
+    yard.work()
+    assert calls(yard) == 6
+    assert reports.status(yard.engine, second).reused == 20
+    yard.submit(texts=FIRST, strategy="single-query", **DAY)
+    yard.work()
+    assert calls(yard) == 46
+    for job, items in yard.rows("SELECT id, items FROM jobs"):
+        assert replaying.verify(yard.engine, job) == (items, [])
+    yard.books_agree()
