@@ -25,7 +25,7 @@ from app.registry.fleet import Fleet, FleetFile
 from app.services.reputation import Reputation
 from app.services.scopes import UNNAMED_CONCURRENCY, capacity, key_scopes
 
-_UNKNOWN_LATENCY_MS = 1_000.0
+UNKNOWN_LATENCY_MS = 1_000.0
 # Nothing floods a queue: whatever the pace, no track holds more asks than this.
 MOST_ASKS = 40
 _PROBING_PACE = 0.1
@@ -150,7 +150,7 @@ class FleetView:
 
 def _track(fleet: Fleet, seen: Seen, queued: Mapping[str, tuple[int, int]]) -> Track:
     deployment = seen.deployment
-    latency_ms = seen.latency_ms or _UNKNOWN_LATENCY_MS
+    latency_ms = seen.latency_ms or UNKNOWN_LATENCY_MS
     tokens = seen.tokens
     shared = [d.name for d in fleet.deployments if d.provider == deployment.provider]
     names = shared if _any(deployment.provider_limits) else [deployment.name]

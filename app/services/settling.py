@@ -25,7 +25,7 @@ from app.ledger.settling import OpenChunk, RungAsk
 from app.services import choosing
 from app.services.commons import Commons
 from app.services.dispatching import RING_PATIENCE_S
-from app.services.fleetview import FleetView, Seen
+from app.services.fleetview import UNKNOWN_LATENCY_MS, FleetView, Seen
 from app.services.outlook import outlook_of
 
 # A chunk that finds nobody to ask looks again within these bounds, or when its deadline comes.
@@ -187,7 +187,7 @@ class Settler:
         """
         tracks = [
             Track(
-                s.deployment, pace=1.0, behind_s=s.behind_s, latency_ms=s.latency_ms or 1_000.0,
+                s.deployment, pace=1.0, behind_s=s.behind_s, latency_ms=s.latency_ms or UNKNOWN_LATENCY_MS,
                 cost_micro=s.cost_micro, measured_ms=s.latency_ms if as_fast_as_now else None,
             )
             for s in seen
