@@ -60,11 +60,14 @@ def suspicions(text: str, *, answer: bool = False) -> tuple[str, ...]:
     """
     if len(text) > 2 * _LONGEST_READ:
         text = f"{text[:_LONGEST_READ]}\n{text[-_LONGEST_READ:]}"
-    found = () if text.isascii() else _hidden(text)
     plain = text.lower() if text.isascii() else skeleton(text)
-    found += tuple(trick.name for trick in TRICKS if trick.found_in(plain))
-    hollow = answer and len(plain) <= _LONGEST_OPENER and HOLLOW.fullmatch(plain) is not None
-    return (*found, "hollow") if hollow else found
+    found = [] if text.isascii() else _hidden(text)
+    for trick in TRICKS:
+        if trick.found_in(plain):
+            found.append(trick.name)
+    if answer and len(plain) <= _LONGEST_OPENER and HOLLOW.fullmatch(plain):
+        found.append("hollow")
+    return tuple(found)
 
 
 def skeleton(text: str) -> str:
@@ -74,15 +77,15 @@ def skeleton(text: str) -> str:
     return seen.translate(_LIKE).lower()
 
 
-def _hidden(text: str) -> tuple[str, ...]:
+def _hidden(text: str) -> list[str]:
     """Characters that a reader does not see, or takes for others. Joiners and marks that scripts need are none."""
-    found: tuple[str, ...] = ()
+    found = []
     body = text.removeprefix("\ufeff")
     if _ZERO_WIDTH.search(body) or _JOINER_BETWEEN_LATIN.search(body) or _BIDI.search(body) or _TAGS.search(body):
-        found += ("invisible_characters",)
+        found.append("invisible_characters")
     mixed = _FOREIGN.search(text) is not None and any(
         _FOREIGN.search(word) and len(_LATIN.findall(word)) > 1 for word in _WORD.findall(text)
     )
     if mixed or (_STYLED.search(text) and not _EAST_ASIAN.search(text)):
-        found += ("look_alikes",)
+        found.append("look_alikes")
     return found

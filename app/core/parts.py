@@ -62,7 +62,7 @@ class Part:
             plan.seats[seat].role,
             task,
             text,
-            in_order(plan, said),
+            in_order(plan, said) if said else (),
             plan.seed + item_id,
             shown=bool(shape.roles) or shape.order == "ladder",
         )
