@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from app.core import selection
+from app.core.kinship import diverse
 from app.core.routing import Wanted
 from app.core.tracks import Track
 
@@ -82,8 +83,20 @@ def in_order(
     for _, group in itertools.groupby(sorted(tracks, key=rank), key=rank):
         equals = list(group)
         turn = _turn(equals, wanted.routing.balance or "soonest-free", seed, calls)
-        ordered += sorted(equals, key=lambda t: (turn(t), -better(t), t.deployment.name))
+        ordered += _diverse(sorted(equals, key=lambda t: (turn(t), -better(t), t.deployment.name)), turn, better)
     return ordered
+
+
+def _diverse(ordered: list[Track], turn: _Key, better: _Key) -> list[Track]:
+    """Of those whose turn it is alike and who score alike, the one least kin to those before it first: voices that err
+    together tell little beside each other."""
+    if not any(track.kin for track in ordered):
+        return ordered
+    return diverse(
+        ordered,
+        lambda one, other: turn(one) == turn(other) and abs(better(one) - better(other)) < _GRADE,
+        lambda one, other: one.kin.get(other.deployment.name, 0.0),
+    )
 
 
 def _place(track: Track, kept: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.core.quotas import Quota
@@ -40,6 +41,8 @@ class Track:
     """As ``latency_ms``; None where it was never measured."""
     quotas: tuple[Quota, ...] = ()
     """What is left of its day and month."""
+    kin: Mapping[str, float] = field(default_factory=dict)
+    """Deployment → how much it is wrong together with this one, at least (``core.kinship``)."""
     spare: float = math.inf
     """Calls that the plan of its quotas gives to easy first voices now; below 1 they pass it by."""
 

@@ -202,13 +202,18 @@ def teams_of(engine: Engine, kind: str) -> dict[str, dict[str, Record]]:
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What is known for one use case: deployment → evidence, of all teams, its own, and label by label; ``clones``:
-    pairs that are one voice to its team."""
+    pairs that are one voice to its team; ``kin``: how much two are wrong together, at least."""
 
     pool: dict[str, Evidence]
     own: dict[str, Evidence]
     labels: dict[str, dict[str, Evidence]]
     clones: tuple[tuple[str, str], ...]
-    kinship: dict[frozenset[str], float]
+    kin: dict[str, dict[str, float]]
+
+    @property
+    def known(self) -> set[str]:
+        """Those of whom there is any evidence."""
+        return self.pool.keys() | self.own.keys()
 
 
 def learned(engine: Engine, course: Course) -> Learned:
@@ -230,12 +235,15 @@ def learned(engine: Engine, course: Course) -> Learned:
             else:
                 own[deployment] = Evidence(*evidence)
         pairs = connection.exec_driver_sql(
-            "SELECT first, second, bool_or(clones), max(kinship) FROM kinship WHERE team = %s"
-            " GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT first, second, bool_or(clones), max(low) FROM kinship WHERE team = %s GROUP BY 1, 2 ORDER BY 1, 2",
             (course.team,),
         ).all()
     clones = tuple((first, second) for first, second, same, _ in pairs if same)
-    return Learned(pool, own, labels, clones, {frozenset(pair[:2]): pair[3] for pair in pairs})
+    kin: dict[str, dict[str, float]] = {}
+    for first, second, _, low in pairs:
+        if low > 0:
+            kin.setdefault(first, {})[second] = kin.setdefault(second, {})[first] = low
+    return Learned(pool, own, labels, clones, kin)
 
 
 def pools(engine: Engine) -> dict[str, dict[str, Evidence]]:

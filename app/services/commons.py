@@ -20,7 +20,7 @@ from app.core.plan import Plan, Seat
 from app.core.selection import eligible
 from app.ledger import commons as ledger
 from app.ledger.settling import OpenChunk
-from app.registry.fleet import Fleet
+from app.services.fleetview import FleetView
 
 Tables = dict[int, tuple[Ballot, ...]]
 
@@ -28,10 +28,10 @@ Tables = dict[int, tuple[Ballot, ...]]
 class Commons:
     """Lives as long as one fold of one chunk, in its transaction. A chunk that is to end takes nothing, nor waits."""
 
-    def __init__(self, connection: Connection, chunk: OpenChunk, fleet: Fleet) -> None:
+    def __init__(self, connection: Connection, chunk: OpenChunk, view: FleetView) -> None:
         self._connection = connection
         self._chunk = chunk
-        self._fleet = fleet
+        self._view = view
         self._others = ledger.others(connection, chunk.job_id)
         self._ending = chunk.left_s <= 0 or chunk.job_state == "cancelled"
         self._looked_at: set[int] = set()
@@ -97,7 +97,7 @@ class Commons:
             return None
         if deployment not in self._seats:
             wanted = self._chunk.terms.wanted(plan.recipe)
-            row = next((d for d in self._fleet.deployments if d.name == deployment), None)
+            row = self._view.deployment(deployment, self._chunk.job_id)
             able = row is not None and eligible(row, wanted) is None
             self._seats[deployment] = plans.seat(row) if row is not None and able else None
         return self._seats[deployment]

@@ -112,6 +112,12 @@ class FleetView:
         if self.reputation is not None:
             self.reputation.dress(tracks, job_id, self.fleet.current().deployments)
 
+    def deployment(self, name: str, job_id: str) -> Deployment | None:
+        """One of the fleet file's, as the job's use case knows it; None: it is not there any more."""
+        deployments = self.fleet.current().deployments
+        known = {} if self.reputation is None else self.reputation.of(deployments, job_id)
+        return known.get(name) or next((d for d in deployments if d.name == name), None)
+
     def inform(self, plan: Plan, job_id: str, task: Task) -> Plan:
         """The plan with what its recipe has to know of those it seats."""
         if self.reputation is None:

@@ -24,8 +24,20 @@ from app.ledger.skills import Course, Learned
 _FRESH_S = 30.0
 """So long a process goes by what it read last: learning takes minutes."""
 _MOST_JOBS = 10_000
+_TELLS = 0.05
+"""What the accuracy on one label must differ by from that on all, to be worth a line in the plan."""
 _QUALITY_STEPS = 3
 """Decimals of a quality: a difference below is none."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read, when by the monotonic clock, and what it makes of the deployments seen last."""
+
+    at: float
+    learned: Learned
+    deployments: Sequence[Deployment] = ()
+    dressed: dict[str, Deployment] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -34,7 +46,7 @@ class Reputation:
 
     engine: Engine
     _courses: dict[str, Course | None] = field(default_factory=dict)
-    _read: dict[Course, tuple[float, Learned]] = field(default_factory=dict)
+    _read: dict[Course, _Read] = field(default_factory=dict)
 
     def known(self, deployment: Deployment, learned: Learned) -> Known:
         name = deployment.name
@@ -46,47 +58,62 @@ class Reputation:
         )
 
     def of(self, deployments: Sequence[Deployment], job_id: str) -> dict[str, Deployment]:
-        """The deployments by name, as the job's use case knows them."""
-        learned = self._learned(job_id)
-        if learned is None:
-            return {d.name: d for d in deployments}
+        """Those of the deployments of which something was learned, by name, as the job's use case knows them."""
+        read = self._fresh(job_id)
+        if read is None:
+            return {}
+        if read.deployments is not deployments:
+            read.deployments, read.dressed = deployments, self._dressed(deployments, read.learned)
+        return read.dressed
+
+    def _dressed(self, deployments: Sequence[Deployment], learned: Learned) -> dict[str, Deployment]:
         families = one_voice({d.name: d.family for d in deployments}, learned.clones)
+        known = [d for d in deployments if d.name in learned.known or families[d.name] != d.family]
         return {
             d.name: replace(d, quality=round(self.known(d, learned).quality, _QUALITY_STEPS), family=families[d.name])
-            for d in deployments
+            for d in known
         }
 
     def dress(self, tracks: Iterable[Track], job_id: str, deployments: Sequence[Deployment]) -> None:
-        """Let tracks show their ``deployments`` (of the fleet file) as the job's use case knows them."""
+        """Let tracks show their ``deployments`` (of the fleet file) as the job's use case knows them.
+
+        A track may show what another job's use case knows of it: each is set anew.
+        """
         known = self.of(deployments, job_id)
+        plain = {d.name: d for d in deployments}
+        read = self._fresh(job_id)
+        kin = {} if read is None else read.learned.kin
         for track in tracks:
-            track.deployment = known.get(track.deployment.name, track.deployment)
+            name = track.deployment.name
+            track.kin = kin.get(name, {})
+            track.deployment = known.get(name) or plain.get(name) or track.deployment
 
     def inform(self, plan: Plan, job_id: str, deployments: Iterable[Deployment], labels: Sequence[str]) -> Plan:
-        """The plan with the skills of those it seats, where its recipe weighs voices by them."""
-        learned = self._learned(job_id) if plan.recipe.shape.weighed else None
-        if learned is None:
+        """The plan with the skills of ``deployments``, where its recipe weighs voices by them.
+
+        Of all that are known, not only of those seated: what is decided may hang on the best who might yet be called
+        in, so skills must not change when the plan grows. Of labels those are written that differ from the whole.
+        """
+        read = self._fresh(job_id) if plan.recipe.shape.weighed else None
+        if read is None:
             return plan
-        by_name = {d.name: d for d in deployments}
-        skills = dict(plan.skills or {})
-        for seat in plan.seats:
-            name = seat.deployment
-            if name in skills or name not in by_name or not (name in learned.own or name in learned.pool):
-                continue
-            known = self.known(by_name[name], learned)
-            rates = {"": round(known.voice, 4)}
-            rates.update({x: round(known.voice_of(x), 4) for x in labels if x in (known.labels or {})})
-            skills[name] = rates
+        skills = {}
+        for deployment in deployments:
+            if deployment.name in read.learned.known:
+                known = self.known(deployment, read.learned)
+                of_labels = {label: known.voice_of(label) for label in labels if label in (known.labels or {})}
+                told = {label: rate for label, rate in of_labels.items() if abs(rate - known.voice) >= _TELLS}
+                skills[deployment.name] = {label: round(rate, 4) for label, rate in {"": known.voice, **told}.items()}
         return replace(plan, skills=skills or None)
 
-    def _learned(self, job_id: str) -> Learned | None:
+    def _fresh(self, job_id: str) -> _Read | None:
         course = self._course(job_id)
         if course is None:
             return None
         read = self._read.get(course)
-        if read is None or time.monotonic() - read[0] > _FRESH_S:
-            read = self._read[course] = time.monotonic(), ledger.learned(self.engine, course)
-        return read[1]
+        if read is None or time.monotonic() - read.at > _FRESH_S:
+            read = self._read[course] = _Read(time.monotonic(), ledger.learned(self.engine, course))
+        return read
 
     def _course(self, job_id: str) -> Course | None:
         if job_id not in self._courses:

@@ -73,7 +73,7 @@ class Settler:
         plan = choosing.released(connection, chunk.job_id, chunk.plan)
         waits = plan.waits and plan.threshold is None and chunk.left_s > 0
         open_items = dict(chunk.tables)
-        commons = Commons(connection, chunk, self.view.fleet.current())
+        commons = Commons(connection, chunk, self.view)
         held: frozenset[int] = frozenset()
         while open_items:
             asks: dict[Ask, list[int]] = defaultdict(list)
@@ -156,9 +156,8 @@ class Settler:
         # Whoever has just refused a seat is not seated again in the same breath, but when the chunk has been parked.
         seated = frozenset() if chunk.parked and plan == chunk.plan else frozenset(s.deployment for s in plan.seats)
         seats = self._bench(chunk, plan, [s for s in everyone if s.usable], seated, as_fast_as_now=True)
-        longer = self.view.inform(plan.extended(seats), chunk.job_id, chunk.terms.task)
-        if _would_ask(longer, tables, stuck):
-            return longer
+        if _would_ask(plan.extended(seats), tables, stuck):
+            return plan.extended(seats)
         if self._shut_until_deadline(chunk, plan, everyone):
             return plan.ended("no_reset")
         hopeful = [s for s in everyone if s.health is None or s.health.state is not State.OUT]

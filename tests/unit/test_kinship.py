@@ -99,3 +99,26 @@ def test_diversity_passes_nobody_by_for_one_that_is_no_equal(
 def test_of_equals_the_stranger_is_asked_before_the_kin() -> None:
     near = {frozenset(("x", "x2")): 0.5, frozenset(("x", "y")): 0.1, frozenset(("x2", "y")): 0.1}
     assert diverse(["x", "x2", "y"], lambda a, b: True, lambda a, b: near[frozenset((a, b))]) == ["x", "y", "x2"]
+
+
+def test_a_panel_of_equals_is_seated_for_diversity() -> None:
+    from app.core.balancing import in_order
+    from app.core.recipe import parse
+    from app.core.routing import Wanted
+    from app.core.tracks import Track
+    from app.core.values import Deployment, Tier
+
+    def track(name: str, quality: float = 0.6, **kin: float) -> Track:
+        deployment = Deployment(name, "m", Tier.CHEAP, f"family-{name}", 8_000, 1_000, quality=quality)
+        return Track(deployment, pace=1.0, kin={f"{other}/m": near for other, near in kin.items()})
+
+    def order(*tracks: Track) -> list[str]:
+        return [t.deployment.provider for t in in_order(tracks, Wanted(Tier.CHEAP, parse("majority-vote")))]
+
+    assert order(track("a", b=0.4, c=0.1), track("b", a=0.4, c=0.1), track("c", a=0.1, b=0.1)) == ["a", "c", "b"]
+    assert order(track("a", b=0.4), track("b", a=0.4), track("c")) == ["a", "c", "b"]
+    assert order(track("a", b=0.4), track("b", a=0.4), track("c", quality=0.2)) == ["a", "b", "c"], "no equal"
+    busy = track("c")
+    busy.queued = 5.0
+    assert order(track("a", b=0.4), track("b", a=0.4), busy) == ["a", "b", "c"], "it is not free as soon"
+    assert order(track("a"), track("b"), track("c")) == ["a", "b", "c"]
