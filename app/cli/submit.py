@@ -198,7 +198,7 @@ def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     seated = first_asked(deployments, spec.wanted)
     unpriced = [name for name, why in refused.items() if why[0] == "unpriced"]
     with source.rows(spec) as rows:
-        made = estimate(deployments, spec.wanted, spec.task_of_items, rows)
+        made = estimate(deployments, spec.wanted, spec.task_of_items, rows, dedupe=spec.dedupe)
     if not made.items:
         raise InputError("the input holds no items", hint="a table needs a header and at least one row")
     if source.skipped is not None:
@@ -246,7 +246,7 @@ def _estimate_words(spec: JobSpec, made: Estimate, left_out: list[str]) -> str:
         return low if low == high else f"{low} to {high}"
 
     lines = [
-        f"items     {made.items:,}",
+        f"items     {made.items:,}" + (f", {made.identical:,} identical to others" if made.identical else ""),
         f"recipe    {spec.recipe}",
         f"seats     {made.deployments} deployments",
         f"calls     {span(f'{made.calls[0]:,}', f'{made.calls[1]:,}')}",

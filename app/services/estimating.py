@@ -9,6 +9,7 @@ from typing import Any
 from app.core import forecast, pricing, prompts, rehearsal
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
+from app.core.sameness import digest
 from app.core.seating import serving
 from app.core.task import Task
 from app.core.tracks import Track
@@ -18,6 +19,8 @@ from app.ledger.door import Row
 # Output tokens of one call, few and many: a label; some fields; a text. What is really used stands in the receipts.
 _OUTPUT_TOKENS = {TaskKind.CLASSIFY: (4, 40), TaskKind.EXTRACT: (40, 400), TaskKind.GENERATE: (100, 1000)}
 _THOUGHT_TOKENS = (200, 2000)
+_MOST_REMEMBERED = 500_000
+"""Digests that are held: about 40 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Estimate:
 
     ``finish_s``: seconds by the limits of the whole fleet, all of it healthy and nobody else using it; infinite where
     it never can. ``cost_usd``: None where no price is known. ``unpriced``: deployments of unknown price among the
-    ``deployments``; calls to them come on top of the cost.
+    ``deployments``; calls to them come on top of the cost. ``identical``: items that ask the same as one before them.
     """
 
     items: int
@@ -37,6 +40,7 @@ class Estimate:
     finish_s: tuple[float, float]
     deployments: int
     unpriced: int
+    identical: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,11 +53,22 @@ def calls_an_item(recipe: Recipe) -> tuple[int, int]:
     return min(fewest, most), max(fewest, most)
 
 
-def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Iterable[Row]) -> Estimate:
-    """Reads all rows once, holding none. ``able``: the deployments that may serve."""
+def estimate(
+    able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Iterable[Row], *, dedupe: bool = False
+) -> Estimate:
+    """Reads all rows once, holding none. ``able``: the deployments that may serve. ``dedupe``: identical items are
+    asked once (those are known by 64 bits of their digests, as far as ``_MOST_REMEMBERED`` goes)."""
     seated = [track.deployment for track in serving([Track(d, pace=1.0) for d in able], wanted)]
-    items, text_tokens = 0, 0
+    total, items, text_tokens = 0, 0, 0
+    seen: set[int] = set()
     for row in rows:
+        total += 1
+        if dedupe:
+            mark = int(digest(row.text, row.turns)[:16], 16)
+            if mark in seen:
+                continue
+            if len(seen) < _MOST_REMEMBERED:
+                seen.add(mark)
         items += 1
         text_tokens += len(row.text.encode()) // 3 + 1
     places = max(1, (task.prompt or "").count("{text}"))
@@ -73,7 +88,7 @@ def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Itera
     per_call = max(1.0, (inputs[1] + out[1]) / max(1, items * many))
     per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, items * few))
     return Estimate(
-        items=items,
+        items=total,
         calls=(items * few, items * many),
         input_tokens=inputs,
         output_tokens=out,
@@ -84,6 +99,7 @@ def estimate(able: Sequence[Deployment], wanted: Wanted, task: Task, rows: Itera
         ),
         deployments=len(seated),
         unpriced=len(seated) - len(prices),
+        identical=total - items,
     )
 
 

@@ -253,7 +253,7 @@ class Submitter:
         serving = self.check(spec)
         keyless = missing(self.fleet.current().providers)
         ready = [d for d in serving if d.provider not in keyless]
-        return estimate(ready or serving, spec.wanted, spec.task_of_items, rows)
+        return estimate(ready or serving, spec.wanted, spec.task_of_items, rows, dedupe=spec.dedupe)
 
 
 def measured(engine: Engine) -> Latencies:

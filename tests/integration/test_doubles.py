@@ -136,3 +136,27 @@ def test_commands_tell_of_doubles(yard: SmallYard, command: Run, monkeypatch: py
     assert "asks      the same as i1: asked once, for both" in command("explain", job, "i2").out
     shown = command("status", job, "--json").json
     assert (shown["duplicates"], shown["calls"], shown["reused_votes"]) == (2, 1, 0)
+
+
+def test_a_dry_run_counts_identical_items_once(yard: SmallYard, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_FLEET", str(yard.path))
+    file = yard.home / "same.csv"
+    file.write_text("text\n" + "the same\n" * 999 + "another\n")
+    argv = ("submit", str(file), "--labels", "a,b", "--strategy", "single-query", "--dry-run")
+    shown = command(*argv, "--json").json
+    assert (shown["items"], shown["identical"], shown["calls"]) == (1000, 998, [2, 2])
+    assert "items     1,000, 998 identical to others" in command(*argv).out
+    assert command(*argv, "--no-dedupe", "--json").json["calls"] == [1000, 1000]
+
+
+def test_options_that_contradict_each_other_are_refused(
+    yard: SmallYard, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_FLEET", str(yard.path))
+    file = yard.home / "one.csv"
+    file.write_text("text\nthe same\n")
+    argv = ("submit", str(file), "--labels", "a,b", "--dry-run")
+    assert "without dedupe every item is asked anew" in command(*argv, "--no-dedupe", "--reuse-votes", "30d").err
+    assert "'soon' is not a time of up to a year" in command(*argv, "--reuse-votes", "soon").err
+    assert "similar" in command(*argv, "--similar", "0.5").err
+    assert command(*argv, "--similar", "0.9", "--reuse-votes", "1d12h").code == 0
