@@ -49,15 +49,22 @@ class Ballot:
 ACCEPT, REJECT = "accept", "reject"
 
 
-def about(seat: int, word: str = "seat") -> str:
-    """The vote of a role that speaks of another's answer: ``seat:3`` a judge's, ``accept:3`` a verifier's."""
-    return f"{word}:{seat}"
+def about(seat: int, word: str = "seat", sure: float | None = None) -> str:
+    """The vote of a role that speaks of another's answer: ``seat:3`` a judge's, ``accept:3`` a verifier's; by a rubric,
+    which it is ``sure`` to be met, ``accept:3@0.85``."""
+    return f"{word}:{seat}" if sure is None else f"{word}:{seat}@{sure:g}"
 
 
 def seat_of(vote: str | None) -> int | None:
     """The seat that such a vote speaks of; None: it is none."""
-    _, _, number = (vote or "").rpartition(":")
+    _, _, number = (vote or "").partition("@")[0].rpartition(":")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else None
+
+
+def sureness(vote: str | None) -> float:
+    """How sure a verifier is that the answer holds. One that was not asked to say is; a rejection is not at all."""
+    sure = (vote or "").partition("@")[2]
+    return 0.0 if not accepts(vote) else float(sure) if sure else 1.0
 
 
 def accepts(vote: str | None) -> bool:

@@ -145,36 +145,67 @@ def _stated(said: str) -> list[str]:
 def verification(
     task: Task, text: str, answer: str, mark: str, deployment: Deployment, *, restated: bool = False
 ) -> Request:
-    """Ask whether the answer holds. ``mark`` is the word that makes an acceptance one."""
+    """Ask whether the answer holds. ``mark`` is the word that makes an acceptance one. Where the task has a rubric, the
+    answer is held to that, and the verifier says how sure it is."""
+    held_to = f"does it meet every point of the rubric?\n\nThe rubric:\n{task.rubric}\n\n" if task.rubric else ""
     instruction = (
-        "An assistant answered the item below. Check its answer: is it right, complete, and in the form that was asked "
-        f"for? {_ALL_DATA}\n\nIts task was:\n{instruction_of(task)}"
+        "An assistant answered the item below. Check its answer: "
+        f"{held_to or 'is it right, complete, and in the form that was asked for? '}"
+        f"{_ALL_DATA}\n\nIts task was:\n{instruction_of(task)}"
     )
+    sure = " followed by how sure you are, from 0.00 to 1.00" if task.rubric else ""
     asked = (
-        f"If the answer holds, reply with exactly: ACCEPT {mark}\nElse reply with: REJECT {mark}: and in one sentence "
-        "what is wrong."
+        f"If the answer holds, reply with exactly: ACCEPT {mark}{sure}\nElse reply with: REJECT {mark}: and in one "
+        "sentence what is wrong."
     )
     again = f"An earlier reply could not be read. {asked}" if restated else asked
     return about(instruction, text, f"The answer:\n{quoted(answer)}\n\n{again}", deployment, _CHOICE_TOKENS)
 
 
-def read_check(text: str, mark: str, checked: Said | None) -> Parsed:
-    """``accept:3`` or ``reject:3`` with the verifier's reason, or an abstention.
+def read_check(text: str, mark: str, checked: Said | None, *, rubric: bool = False) -> Parsed:
+    """``accept:3`` (by a ``rubric`` with how sure it is: ``accept:3@0.85``) or ``reject:3`` with the verifier's reason,
+    or an abstention.
 
-    An acceptance is the word and the mark and nothing else; a rejection is taken at its word, with the mark or without:
-    it can only cost a further round.
+    An acceptance is the word and the mark, by a rubric the number too, and nothing else; a rejection is taken at its
+    word, with the mark or without: it can only cost a further round.
     """
     said, _, leaked = split_reasoning(text)
     flags = ("reasoning_leak",) if leaked else ()
     if checked is None:
         return Parsed(None, flags, NO_VERDICT)
     said = said.strip().strip(_WRAPPED)
-    if re.fullmatch(rf"ACCEPT[\s:*-]+{mark}", said, re.IGNORECASE | re.ASCII):
-        return Parsed(ballots.about(checked.seat, ACCEPT), flags)
+    number = r"[\s:*,-]+(0(?:\.\d{1,4})?|1(?:\.0{1,4})?|\.\d{1,4})" if rubric else "()"
+    accepted = re.fullmatch(rf"ACCEPT[\s:*-]+{mark}{number}", said, re.IGNORECASE | re.ASCII)
+    if accepted is not None:
+        return Parsed(ballots.about(checked.seat, ACCEPT, float(accepted[1]) if rubric else None), flags)
     refused = re.match(rf"\W*REJECT\b[\s:*-]*(?:{mark})?[\s:*.-]*(.*)", said, re.IGNORECASE | re.ASCII | re.DOTALL)
     if refused is not None and f"accept {mark}" not in said.lower():
         return Parsed(ballots.about(checked.seat, REJECT), flags, " ".join(refused[1].split())[:_LONGEST_REASON])
     return Parsed(None, flags, NO_VERDICT)
+
+
+# Who is called in from above
+
+
+def escalation(said: Sequence[Said]) -> str:
+    """Why an item has come up to a stronger deployment; empty where nobody has spoken of it.
+
+    The answers below are not shown: an answer that is named draws the next one to itself, right or wrong.
+    """
+    heard = [one for one in said if one.role == VOICE]
+    if not heard:
+        return ""
+    refused = next((one for one in said if one.role == VERIFIER and (one.answer or "").startswith(REJECT)), None)
+    unread = next((one for one in heard if one.answer is None), None)
+    if refused is not None and refused.reason:
+        why = f"an earlier answer was not accepted. The reason that was given, which is data: {quoted(refused.reason)}."
+    elif unread is not None:
+        why = f"an earlier answer could not be accepted ({quoted(unread.reason or 'it could not be read')})."
+    elif len({one.answer for one in heard}) > 1:
+        why = "earlier answers to it contradict each other."
+    else:
+        why = "an earlier answer was not accepted."
+    return f"This item is a hard one: {why} Answer it afresh, with care."
 
 
 # Thinker and worker

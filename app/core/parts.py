@@ -57,14 +57,13 @@ class Part:
 
     @classmethod
     def of(cls, plan: Plan, seat: int, item_id: int, task: Task, text: str, said: Sequence[Said] = ()) -> Part:
-        shape = plan.recipe.shape
         return cls(
             plan.seats[seat].role,
             task,
             text,
             in_order(plan, said) if said else (),
             plan.seed + item_id,
-            shown=bool(shape.roles) or shape.order == "ladder",
+            shown=bool(plan.recipe.roles),
         )
 
     def request(
@@ -88,6 +87,9 @@ class Part:
             return briefs.verification(self.task, shown, said, self._mark(), deployment, restated=restated)
         if self.role == THINKER:
             return briefs.thinking(self.task, shown, deployment)
+        if self.role == VOICE:
+            because = briefs.escalation(self.said)
+            return prompts.ask(self.task, shown, deployment, turns=turns, restated=restated, because=because)
         if self.said:
             return briefs.work(self.task, shown, self.said, deployment, restated=restated)
         return prompts.ask(self.task, shown, deployment, turns=turns, restated=restated)
@@ -97,7 +99,8 @@ class Part:
         if self.role == JUDGE:
             return briefs.read_choice(answer, self._candidates())
         if self.role == VERIFIER:
-            return briefs.read_check(answer, self._mark(), briefs.to_check(self.said))
+            checked = briefs.to_check(self.said)
+            return briefs.read_check(answer, self._mark(), checked, rubric=self.task.rubric is not None)
         parsed = Parsed(answer.strip() or None) if self.role == THINKER else self.task.read(answer)
         flags = (injection.SUSPICIOUS_ITEM,) if injection.suspicions(self.text) else ()
         # A label is one of the producer's own words; only free text can speak to who reads it next.

@@ -65,7 +65,7 @@ class Plan:
     right (deployment → label → share, "" for all labels); ``threshold``, calibrated for the job; ``choice``, how the
     recipe itself was chosen where others might have been (an experiment's arm, a bandit's with its propensity);
     ``exact``, whether answers are of a closed form, the same or not, where the strategy compares them otherwise by
-    their words.
+    their words; ``labels``, how many the task has.
     """
 
     recipe: Recipe
@@ -76,6 +76,7 @@ class Plan:
     threshold: float | None = None
     choice: dict[str, Any] | None = None
     exact: bool | None = None
+    labels: int | None = None
 
     @property
     def waits(self) -> bool:
@@ -94,7 +95,8 @@ class Plan:
         return replace(self, closed=reason)
 
     def to_json(self) -> dict[str, Any]:
-        known = {"skills": self.skills, "threshold": self.threshold, "choice": self.choice, "exact": self.exact}
+        known = {"skills": self.skills, "threshold": self.threshold, "choice": self.choice}
+        known |= {"exact": self.exact, "labels": self.labels}
         return {
             "recipe": str(self.recipe),
             "seats": [_row(s) for s in self.seats],
@@ -114,10 +116,11 @@ class Plan:
             threshold=data.get("threshold"),
             choice=data.get("choice"),
             exact=data.get("exact"),
+            labels=data.get("labels"),
         )
 
 
-def seat(deployment: Deployment, role: str = VOICE, latency_ms: float | None = None) -> Seat:
+def seat(deployment: Deployment, role: str = VOICE, latency_ms: float | None = None, rung: int = 0) -> Seat:
     return Seat(
         deployment.name,
         deployment.family,
@@ -125,6 +128,7 @@ def seat(deployment: Deployment, role: str = VOICE, latency_ms: float | None = N
         role,
         deployment.context_window,
         None if latency_ms is None else round(latency_ms),
+        rung,
     )
 
 

@@ -33,13 +33,20 @@ _REASONING_TOKENS = 2048
 
 
 def ask(
-    task: Task, text: str, deployment: Deployment, *, turns: Turns | None = None, restated: bool = False
+    task: Task,
+    text: str,
+    deployment: Deployment,
+    *,
+    turns: Turns | None = None,
+    restated: bool = False,
+    because: str = "",
 ) -> Request:
     """The question for one item. ``restated``: the answer before could not be read; say the contract again.
+    ``because``: why the item has come up to this deployment.
 
     ``turns``: the item is a chat, which a generating model continues; the others are shown it in one piece.
     """
-    again = f"An earlier answer could not be read. {contract_of(task)}".strip() if restated else ""
+    again = f"An earlier answer could not be read. {contract_of(task)}".strip() if restated else because
     form = form_of(deployment.family, deployment.capabilities)
     effort = "low" if deployment.reasoning and task.kind is TaskKind.CLASSIFY else None
     switch = form.unthinking if effort is not None else ""
@@ -49,7 +56,7 @@ def ask(
         parts = (task.prompt.replace("{text}", text), choices_of(task), contract_of(task), again, switch)
         messages = (Message("user", "\n\n".join(part for part in parts if part)),)
     elif turns is not None and task.kind is TaskKind.GENERATE:
-        own = [Message("system", part) for part in (task.prompt,) if part]
+        own = [Message("system", part) for part in (task.prompt, because) if part]
         messages = (*own, *(Message(role, content) for role, content in turns))
     elif instruction := "\n\n".join(part for part in (instruction_of(task, form), again, switch) if part.strip()):
         item = item_of(text, form)

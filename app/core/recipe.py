@@ -19,6 +19,11 @@ MAX_COUNCIL = 15
 MAX_TRIES_AT_ONE_SEAT = 3
 MAX_ROUNDS = 5
 
+AGREEMENT, CONTRACT, PATTERN, JUDGED = "agreement", "contract", "pattern", "judge"
+CHECKS = (AGREEMENT, CONTRACT, PATTERN, JUDGED)
+"""What a cheap answer has to pass; the output contract in any case."""
+STRONGEST = "strongest"
+
 _FORM = re.compile(r"\s*([a-z][a-z-]*)(?:@(\d+))?\s*(?:\(([^()]*)\)\s*)?")
 
 
@@ -27,28 +32,31 @@ class Shape:
     """What is known of a strategy before anybody is seated: all that seating and estimating have to know of it.
 
     ``parameters``: name → default, in the order of the canonical form; None: made from the council. ``order``: who is
-    asked first: whoever is free soonest, the best, or the cheapest. ``roles``: seated beside the voices, the strongest
-    first. ``most_voices``: where it is not the council's size. ``extra_calls``: beside the council's, at most.
-    ``voice``: the role of those whose answers count. ``likeness``: answers of free text are compared by their words.
-    ``hedges``: whoever takes longer than mostly is not waited for.
-    ``weighed``: voices are weighed by how often each is right (``Plan.skills``).
+    asked first: whoever is free soonest, the best, the cheap ones (``core.ladder``), or who knows the items' domain.
+    ``roles``: seated beside the voices, the strongest first. ``most_voices``: where it is not the council's size.
+    ``extra_calls``: beside the council's, at most. ``voice``: the role of those whose answers count. ``tallied``:
+    voices are counted, and further ones called in where they differ. ``weighed``: by how often each is right
+    (``Plan.skills``). ``late``: which of those that are free are called in for the later voices. ``likeness``:
+    answers of free text are compared by their words. ``hedges``: whoever takes longer than mostly is not waited for.
     """
 
     version: int
     parameters: dict[str, Any]
-    order: Literal["free", "rank", "ladder"] = "free"
+    order: Literal["free", "rank", "ladder", "domain"] = "free"
     roles: tuple[str, ...] = ()
     most_voices: int | None = None
     extra_calls: int = 0
     voice: str = "voice"
     likeness: bool = False
     hedges: bool = False
+    tallied: bool = False
     weighed: bool = False
+    late: str = ""
 
 
 SHAPES: dict[str, Shape] = {
     "single-query": Shape(1, {"attempts": None}, most_voices=1),
-    "majority-vote": Shape(1, {"council": 3, "quorum": None, "full": False, "attempts": None}),
+    "majority-vote": Shape(1, {"council": 3, "quorum": None, "full": False, "attempts": None}, tallied=True),
     "synthesize-best": Shape(1, {"council": 3, "attempts": None}, roles=("synthesiser",), extra_calls=1),
     "ranked-fallback": Shape(1, {"council": 3, "attempts": None}, order="rank"),
     "first-answer": Shape(1, {"council": 2, "attempts": None}, hedges=True),
@@ -66,6 +74,19 @@ SHAPES: dict[str, Shape] = {
         voice="worker",
     ),
     "guaranteed": Shape(1, {"council": 3, "against": None, "attempts": None}, roles=("strong",), extra_calls=1),
+    "cheap-first": Shape(
+        1,
+        {"check": AGREEMENT, "threshold": 0.7, "attempts": None},
+        order="ladder",
+        roles=("verifier",),
+        most_voices=3,
+        extra_calls=1,
+    ),
+    "weighted-vote": Shape(
+        1, {"council": 3, "threshold": 0.9, "attempts": None}, tallied=True, weighed=True, late=STRONGEST
+    ),
+    "first-ahead": Shape(1, {"council": 5, "ahead": None, "attempts": None}, tallied=True, late=STRONGEST),
+    "specialist": Shape(1, {"attempts": None}, order="domain", most_voices=1),
 }
 STRATEGIES = tuple(SHAPES)
 
@@ -75,7 +96,8 @@ class Recipe:
     """``council`` voices at most, ``quorum`` equal ones settle it, ``attempts`` calls an item at most.
 
     ``models``: the only deployments that may be seated, in the order in which they are asked; empty: whom the fleet
-    offers. ``threshold``, ``ahead``, ``check``, ``rounds``: as the strategy defines them.
+    offers. ``threshold``, ``ahead``, ``check``, ``rounds``: as the strategy defines them. ``late``: ``strongest`` calls
+    in the strongest that are free where voices differ; empty: as the strategy's shape has it.
     """
 
     strategy: str
@@ -91,21 +113,33 @@ class Recipe:
     models: tuple[str, ...] = ()
     against: str = ""
     """The one deployment that decides what the voices may not, see ``core.guarantee``. It is no voice."""
+    late: str = ""
 
     @property
     def shape(self) -> Shape:
         return SHAPES[self.strategy]
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Those seated beside the voices. Whom no judge checks needs none."""
+        return self.shape.roles if self.check in ("", JUDGED) else ()
+
+    @property
+    def strongest_late(self) -> bool:
+        return STRONGEST in (self.late, self.shape.late)
+
     def __str__(self) -> str:
         shown = [f"{key}={_written(getattr(self, key))}" for key in self.shape.parameters]
+        if self.late:
+            shown.append(f"late={self.late}")
         if self.models:
             shown.append(f"models={'+'.join(self.models)}")
         return f"{self.strategy}@{self.version}({', '.join(shown)})"
 
 
 @lru_cache(maxsize=256)
-def parse(text: str, council: int | None = None, full: bool | None = None) -> Recipe:
-    """Read a recipe; ``council`` and ``full`` override what the text leaves out.
+def parse(text: str, council: int | None = None, full: bool | None = None, check: str | None = None) -> Recipe:
+    """Read a recipe; ``council`` and ``full`` override what the text leaves out, ``check`` stands in for it.
 
     Raises ``RecipeError`` with the nearest known word.
     """
@@ -123,11 +157,14 @@ def parse(text: str, council: int | None = None, full: bool | None = None) -> Re
         given["council"] = council
     if full is not None and "full" in shape.parameters:
         given["full"] = full
+    if check is not None and "check" in shape.parameters:
+        given.setdefault("check", check)
     return _build(strategy, given)
 
 
 def _read_parameters(strategy: str, inner: str) -> dict[str, Any]:
-    known = (*SHAPES[strategy].parameters, "models")
+    shape = SHAPES[strategy]
+    known = (*shape.parameters, *(("late",) if shape.tallied else ()), "models")
     given: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in inner.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -157,6 +194,15 @@ def _share(key: str, value: str) -> float:
     raise RecipeError(f"{key}={value} is not possible", hint="choose a share from 0 to 1, as 0.8")
 
 
+def _one_of(*known: str) -> Callable[[str, str], str]:
+    def read(key: str, value: str) -> str:
+        if value not in known:
+            raise RecipeError(f"{key}={value[:80]} is not possible", hint=_nearest(value, known))
+        return value
+
+    return read
+
+
 def _names(key: str, value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split("+"))
     if not all(re.fullmatch(r"[^\s/=]+/[^\s=]+", name) for name in names):
@@ -181,6 +227,8 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     "threshold": _share,
     "ahead": _whole,
     "rounds": _whole,
+    "check": _one_of(*CHECKS),
+    "late": _one_of(STRONGEST),
     "models": _names,
     "against": _name,
 }
@@ -202,6 +250,8 @@ def _build(strategy: str, given: dict[str, Any]) -> Recipe:
         raise RecipeError(f"{values['rounds']} rounds are not possible", hint=f"choose 1 to {MAX_ROUNDS}")
     if "against" in shape.parameters and "against" not in values:
         raise RecipeError(f"{strategy} needs the model to agree with", hint="--against provider/model")
+    if "ahead" in shape.parameters and not 1 <= values.setdefault("ahead", min(2, council)) <= council:
+        raise RecipeError(f"ahead={values['ahead']} is not possible in a council of {council}")
     others = {key: values[key] for key in values if key not in ("council", "quorum", "attempts")}
     return Recipe(strategy, council, quorum, attempts, version=shape.version, **others)
 

@@ -90,6 +90,8 @@ class Wanted:
     """Answers are of a closed form, labels or JSON: the same or not. Free text is never quite the same."""
     pack: int = 1
     """Items that go into one call, at most."""
+    labels: int | None = None
+    """How many the task has; None: it has no closed set of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +130,5 @@ class Terms:
             lane=self.lane,
             exact=task.kind is not TaskKind.GENERATE,
             pack=max(1, self.pack) if self.packs and recipe.shape.voice == "voice" else 1,
+            labels=len(task.labels) or None,
         )

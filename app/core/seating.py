@@ -6,11 +6,13 @@ lengthens the tracks it takes, so the next chunk sees the load of the one before
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from app.core import balancing, packing
+from app.core import balancing, ladder, packing, selection
 from app.core.ballots import Verdict
+from app.core.ladder import Place
 from app.core.plan import AUDIT, STRONG, Plan, Seat, seat
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
@@ -22,6 +24,9 @@ BENCH_LOAD = 0.35
 """Share of a chunk expected to come back for the first seat on the bench: how often two voices differ."""
 
 _ROLE_CANDIDATES = 3
+
+Climb = tuple[Track, float]
+"""Whom an item may come up to, and the share of a chunk that is expected to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +73,29 @@ def seat_chunk(
     council and the bench follow. ``ranked-fallback`` is the exception: it goes by rank, whatever the load. Lengthens
     the tracks.
     """
+    recipe = wanted.recipe
     serves = serving(tracks, wanted)
-    ordered = _ordered(serves, wanted, horizon_s, seed)
+    ordered = _places(tracks, serves, wanted, horizon_s, seed)
     beside = _roles(tracks, wanted)
-    first, leading = _asked_at_once(ordered, beside, wanted.recipe)
-    at_once = [*first, *leading]
-    if not at_once or any(t.free_in_s() > horizon_s for t in at_once):
+    first, leading = _asked_at_once(ordered, beside, recipe)
+    at_once = [*(t for t, _ in first), *leading]
+    later = _called_in_later(ordered, first, recipe)
+    if not at_once or any(t.free_in_s() > horizon_s for t in (*at_once, *(t for t, _ in later))):
         return None
     fits = min(_fits(t, wanted, horizon_s) for t in at_once)
+    fits = min([fits, *(max(1, int(_fits(t, wanted, horizon_s) / share)) for t, share in later)])
     size, pack = packing.load(
-        wanted.pack, chunk_size=chunk_size, calls=fits, voices=wanted.recipe.council, available=available
+        wanted.pack, chunk_size=chunk_size, calls=fits, voices=recipe.council, available=available
     )
     calls = -(-size // pack)
-    others = _bench([t for t in serves if t not in first], wanted, horizon_s, seed, calls)
-    voices = [*first, *others][: wanted.recipe.attempts]
-    seats = [*_voices(voices, wanted.recipe, pack), *(_seat(t, role) for t, role in beside)]
-    _load(at_once, others, wanted.recipe, calls)
-    exact = wanted.exact if wanted.recipe.shape.likeness else None
-    return Chunk(size, Plan(wanted.recipe, tuple(seats), seed, exact=exact))
+    others = [place for place in ordered if place not in first]
+    if recipe.shape.order in ("free", "rank"):
+        others = [(t, 0) for t in _bench([t for t, _ in others], wanted, horizon_s, seed, calls)]
+    seats = [*_voices([*first, *others][: recipe.attempts], recipe, pack), *(_seat(t, role) for t, role in beside)]
+    _load(at_once, [t for t, _ in others], later, recipe, calls)
+    labels = wanted.labels if recipe.shape.weighed else None
+    exact = wanted.exact if recipe.shape.likeness else None
+    return Chunk(size, Plan(recipe, tuple(seats), seed, exact=exact, labels=labels))
 
 
 def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: frozenset[str]) -> tuple[Seat, ...]:
@@ -96,11 +106,29 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     """
     serves = [t for t in tracks if _may_vote(t, wanted) and t.deployment.name not in used]
     pack = max((s.pack for s in plan.seats), default=1)
-    seats = _voices(balancing.in_order(serves, wanted, seed=plan.seed, late=True), wanted.recipe, pack)
+    if wanted.recipe.shape.order in ("ladder", "domain"):
+        places = _places(serves, serves, wanted, math.inf, plan.seed)
+    else:
+        places = [(t, 0) for t in balancing.in_order(serves, wanted, seed=plan.seed, late=True)]
+    seats = _voices(places, wanted.recipe, pack)
     voice = wanted.recipe.shape.voice
     spoken = {(s.role, s.deployment) for s in plan.seats if s.role != voice and s.deployment in used}
     beside = [_seat(t, role) for t, role in _roles(tracks, wanted)]
     return (*seats, *(s for s in beside if (s.role, s.deployment) not in spoken))
+
+
+def _places(tracks: Iterable[Track], serves: list[Track], wanted: Wanted, horizon_s: float, seed: int) -> list[Place]:
+    """Whom to ask, first ones first, each with its rung; all stand on the same where the strategy does not climb."""
+    allowed = [t for t in tracks if t.refusal(wanted) is None]
+    match wanted.recipe.shape.order:
+        case "ladder":
+            return ladder.places(allowed, wanted, horizon_s)
+        case "domain":
+            knowing = [t for t in allowed if selection.specialist(t.deployment, wanted)]
+            knowing = _ordered(serving(knowing, wanted), wanted, horizon_s, seed)
+            return [*((t, 0) for t in knowing), *((t, 1) for t in sorted(allowed, key=_by_rank) if t not in knowing)]
+        case _:
+            return [(t, 0) for t in _ordered(serves, wanted, horizon_s, seed)]
 
 
 def _ordered(tracks: list[Track], wanted: Wanted, horizon_s: float, seed: int, *, late: bool = False) -> list[Track]:
@@ -110,13 +138,13 @@ def _ordered(tracks: list[Track], wanted: Wanted, horizon_s: float, seed: int, *
     match recipe.shape.order:
         case "rank":
             return sorted(tracks, key=_by_rank)
-        case "free" | "ladder":
+        case _:
             return balancing.in_order(tracks, wanted, horizon_s=horizon_s, seed=seed, late=late)
 
 
 def _asked_at_once(
-    ordered: list[Track], beside: list[tuple[Track, str]], recipe: Recipe
-) -> tuple[list[Track], list[Track]]:
+    ordered: list[Place], beside: list[tuple[Track, str]], recipe: Recipe
+) -> tuple[list[Place], list[Track]]:
     """Whom the strategy asks first, were all seated in this order: its own first move. (voices, roles beside)"""
     seats = [*_voices(ordered, recipe), *(_seat(t, role) for t, role in beside)]
     move = decide(Plan(recipe, tuple(seats)), ())
@@ -124,6 +152,16 @@ def _asked_at_once(
     asked = sorted(ask.seat for ask in move)
     voices = len(ordered)
     return [ordered[n] for n in asked if n < voices], [beside[n - voices][0] for n in asked if n >= voices]
+
+
+def _called_in_later(ordered: list[Place], first: list[Place], recipe: Recipe) -> list[Climb]:
+    """The strong one of a ladder, with the share of a chunk that is expected to come up to it: it must be free too, or
+    what is not accepted would pile up before it."""
+    if recipe.shape.order != "ladder":
+        return []
+    strong = next((t for t, rung in ordered if rung == ladder.STRONG), None)
+    low = [t for t, rung in first if rung == ladder.CHEAP]
+    return [(strong, max(0.1, ladder.escalating(low)))] if strong is not None and low else []
 
 
 def _fits(track: Track, wanted: Wanted, horizon_s: float) -> int:
@@ -136,15 +174,20 @@ def _fits(track: Track, wanted: Wanted, horizon_s: float) -> int:
 
 def _bench(others: list[Track], wanted: Wanted, horizon_s: float, seed: int, size: int) -> list[Track]:
     """The bench, first those that soonest have answered what is expected to come back: a slow seat would hold it up."""
+    if wanted.recipe.strongest_late and not wanted.recipe.models:
+        load = size * BENCH_LOAD
+        return sorted(others, key=lambda t: (t.free_in_s(load) > horizon_s, t.behind_s, _by_rank(t)))
     if wanted.recipe.shape.order != "free" or wanted.recipe.models or not balancing.plain(wanted):
         return _ordered(others, wanted, horizon_s, seed, late=True)
     return balancing.in_order(others, wanted, late=True, calls=size * BENCH_LOAD)
 
 
-def _load(first: list[Track], others: list[Track], recipe: Recipe, size: int) -> None:
+def _load(first: list[Track], others: list[Track], later: Sequence[Climb], recipe: Recipe, size: int) -> None:
     for track in first:
         track.take(size)
-    if recipe.strategy == "majority-vote" and not recipe.full:
+    for track, share in later:
+        track.take(size * share)
+    if recipe.shape.tallied and not recipe.full:
         families = {t.deployment.family for t in first}
         third = next((t for t in others if t.deployment.family not in families), None)
         if third is not None:
@@ -156,7 +199,7 @@ def _roles(tracks: Sequence[Track], wanted: Wanted) -> list[tuple[Track, str]]:
     allowed = [t for t in tracks if t.refusal(wanted) is None]
     best = sorted(allowed, key=_by_rank)[:_ROLE_CANDIDATES]
     strong = [t for t in tracks if _may_decide(t, wanted)] if wanted.recipe.against else []
-    beside = [(t, role) for role in wanted.recipe.shape.roles for t in (strong if role == STRONG else best)]
+    beside = [(t, role) for role in wanted.recipe.roles for t in (strong if role == STRONG else best)]
     if wanted.lane.audit:
         beside += [(t, AUDIT) for t in tracks if _is_baseline(t.deployment, wanted)]
     return beside
@@ -167,13 +210,13 @@ def _is_baseline(deployment: Deployment, wanted: Wanted) -> bool:
     return deployment.name == wanted.routing.baseline and (deployment.local or wanted.tier is not Tier.PRIVATE)
 
 
-def _voices(tracks: Iterable[Track], recipe: Recipe, pack: int = 1) -> list[Seat]:
-    seats = [_seat(t, recipe.shape.voice) for t in tracks]
+def _voices(places: Iterable[Place], recipe: Recipe, pack: int = 1) -> list[Seat]:
+    seats = [_seat(t, recipe.shape.voice, rung) for t, rung in places]
     return seats if pack == 1 else [replace(s, pack=pack) for s in seats]
 
 
-def _seat(track: Track, role: str) -> Seat:
-    return seat(track.deployment, role, track.latency_ms)
+def _seat(track: Track, role: str, rung: int = 0) -> Seat:
+    return seat(track.deployment, role, track.latency_ms, rung)
 
 
 def _by_rank(track: Track) -> tuple[float, str]:

@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.core.ballots import Ask, Ballot, Verdict
+from app.core.climbing import cheap_first, specialist
 from app.core.consensus import consensus
 from app.core.guarantee import NEVER, score
 from app.core.judged import best_of_n, thinker_worker_verifier, vote_then_judge
 from app.core.plan import AUDIT, CACHE, STRONG, SYNTHESISER, Plan
 from app.core.table import Table, Wish
+from app.core.weighing import first_ahead, weighted_vote
 
 
 def decide(plan: Plan, ballots: Iterable[Ballot]) -> Verdict | frozenset[Ask]:
@@ -58,6 +60,14 @@ def _move(plan: Plan, table: Table) -> Verdict | frozenset[Ask]:
             move = thinker_worker_verifier(table)
         case "guaranteed":
             move = guaranteed(table)
+        case "cheap-first":
+            move = cheap_first(table)
+        case "weighted-vote":
+            move = weighted_vote(table)
+        case "first-ahead":
+            move = first_ahead(table)
+        case "specialist":
+            move = specialist(table)
         case unknown:
             raise AssertionError(unknown)
     if isinstance(move, Verdict):

@@ -26,13 +26,15 @@ HEDGED = "hedged"
 class Wish:
     """So many voices ought to be on the table. A call is kept back for each that may be wanted ``later``.
 
-    ``apart``: families that are asked only where there is nobody else: a model is mild with its own kin.
+    ``apart``: families that are asked only where there is nobody else: a model is mild with its own kin. ``rung``: they
+    are to be of that rung of a ladder; None: of any.
     """
 
     voices: int
     role: str = VOICE
     later: int = 0
     apart: frozenset[str] = frozenset()
+    rung: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Table:
     def seat(self, ballot: Ballot) -> Seat:
         return self.plan.seats[ballot.seat]
 
-    def votes(self, role: str | None = None) -> list[Ballot]:
-        """The votes of a role, best seat first; None: of those whose answers count."""
+    def votes(self, role: str | None = None, rung: int | None = None) -> list[Ballot]:
+        """The votes of a role (None: of those whose answers count) on a rung (None: on any), best seat first."""
         role = role or self.plan.recipe.shape.voice
         cast = [b for b in self.ballots if b.is_vote and self.seat(b).role == role]
+        cast = cast if rung is None else [b for b in cast if self.seat(b).rung == rung]
         return sorted(cast, key=lambda b: (self.seat(b).rank, b.seat))
 
     def trusted(self, votes: list[Ballot]) -> list[Ballot]:
@@ -88,11 +91,16 @@ class Table:
         """What to ask so that the wish is on the table, less what lies there already, within the budget."""
         if self._rejected():
             return frozenset()
+        return self._within_budget(self.called(wish), wish.later)
+
+    def called(self, wish: Wish) -> list[int]:
+        """The seats that the wish calls in, in their order, whatever is left of the budget."""
         present = [b for b in self.ballots if (b.open or b.is_vote) and self.seat(b).role == wish.role]
-        wanted = wish.voices - len(present)
+        on_rung = present if wish.rung is None else [b for b in present if self.seat(b).rung == wish.rung]
+        wanted = wish.voices - len(on_rung)
         families = {self.seat(b).family for b in present}
         seats: list[int] = []
-        bench = self._bench(wish.role) if wanted > 0 else []
+        bench = self._bench(wish.role, wish.rung) if wanted > 0 else []
         for index in sorted(bench, key=lambda index: self.plan.seats[index].family in wish.apart):
             if len(seats) >= wanted:
                 break
@@ -100,12 +108,12 @@ class Table:
             if family not in families:
                 families.add(family)
                 seats.append(index)
-        return self._within_budget(seats, wish.later)
+        return seats
 
-    def _bench(self, role: str) -> list[int]:
-        """The seats of that role that may be asked, in their order, but for what failures ask for (``core.matrix``):
-        no deployment again unless its trouble may have passed, no other model of a vendor that failed as a whole, none
-        without room, after a timeout the faster ones first.
+    def _bench(self, role: str, rung: int | None = None) -> list[int]:
+        """The seats of that role and rung that may be asked, in their order, but for what failures ask for
+        (``core.matrix``): no deployment again unless its trouble may have passed, no other model of a vendor that
+        failed as a whole, none without room, after a timeout the faster ones first.
         """
         asked = {b.seat for b in self.ballots}
         done = {
@@ -120,6 +128,7 @@ class Table:
             for index, seat in enumerate(self.plan.seats)
             if index not in asked
             and seat.role == role
+            and (rung is None or seat.rung == rung)
             and seat.deployment not in done
             and seat.provider not in barred
             and (seat.window is None or seat.window >= room)
@@ -156,10 +165,18 @@ class Table:
         """A vendor says that the request itself is wrong: it is not sent to others unchanged."""
         return any(b.failure is FailureKind.INVALID_REQUEST for b in self.ballots)
 
-    def verdict(self, answer: str | None, votes: list[Ballot], *flags: str, same: int | None = None) -> Verdict:
+    def verdict(
+        self,
+        answer: str | None,
+        votes: list[Ballot],
+        *flags: str,
+        same: int | None = None,
+        confidence: float | None = None,
+    ) -> Verdict:
         """Decided, on the voices cast. A synthesis may be nobody's own words: then no agreement is claimed.
 
-        ``same``: how many voices say the same, where that is not told by their being equal.
+        ``same``: how many voices say the same, where that is not told by their being equal. ``confidence``: where more
+        is known of the voices than how many they are.
         """
         cast = len(votes)
         same = sum(1 for b in votes if b.answer == answer) if same is None else same
@@ -171,7 +188,7 @@ class Table:
             Status.DECIDED,
             answer,
             agreement=round(same / cast, 4) if same else None,
-            confidence=round((same + 1) / (cast + 2), 4) if same else None,
+            confidence=round((same + 1) / (cast + 2) if confidence is None else confidence, 4) if same else None,
             votes=cast,
             abstentions=self._abstentions(),
             flags=tuple(sorted({*flags, *contested, *heard})),
