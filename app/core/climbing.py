@@ -23,7 +23,11 @@ def cheap_first(table: Table) -> Verdict | Wish:
     votes = table.votes()
     if table.votes(rung=STRONG):
         strong = [b for b in table.trusted(votes) if table.seat(b).rung == STRONG]
-        return table.verdict(strong[0].answer, votes, ESCALATED) if strong else table.no_verdict("suspicious")
+        if not strong:
+            return table.no_verdict("suspicious")
+        # What two models differ about are voices; what was not accepted is none.
+        heard = votes if table.plan.recipe.check == AGREEMENT else strong
+        return table.verdict(strong[0].answer, heard, ESCALATED)
     low = table.votes(rung=CHEAP)
     wish = _still_to_hear(table, low)
     if wish is not None and (table.open or table.missing(wish)):
@@ -52,7 +56,11 @@ def _still_to_hear(table: Table, low: list[Ballot]) -> Wish | None:
     voices = 2 if check == AGREEMENT else 1
     if len(low) < voices:
         return Wish(voices, rung=CHEAP, later=1)
-    if check == JUDGED and not any(table.seat(b).role == VERIFIER and not b.failure for b in table.ballots):
+    if (
+        check == JUDGED
+        and table.trusted(low)
+        and not any(table.seat(b).role == VERIFIER and not b.failure for b in table.ballots)
+    ):
         return Wish(1, VERIFIER, later=1, apart=frozenset({table.seat(low[0]).family}))
     return None
 

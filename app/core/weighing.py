@@ -34,7 +34,8 @@ def first_ahead(table: Table) -> Verdict | Wish:
     lead, left = most - second, recipe.council - len(votes)
     if votes and (lead >= recipe.ahead or lead > left or not left) and not table.open:
         return table.verdict(table.winner(votes), votes)
-    voices = len(votes) + max(1, min(recipe.ahead - lead, left))
+    out_of_reach = max(0, left - lead) // 2 + 1
+    voices = len(votes) + max(1, min(recipe.ahead - lead, out_of_reach))
     wish = Wish(voices, later=recipe.council - voices)
     if table.may_hope(wish):
         return wish
@@ -45,6 +46,10 @@ def first_ahead(table: Table) -> Verdict | Wish:
 
 def _lost(table: Table, votes: list[Ballot]) -> Verdict:
     return table.no_verdict("quorum_lost" if votes else None)
+
+
+_HAIR = 1e-9
+"""Sums of logarithms that ought to be equal differ by less."""
 
 
 class _Scale:
@@ -85,7 +90,7 @@ class _Scale:
             return True
         scores = self._reckoning.scores(votes)
         lead = scores.pop(leader) - max(scores.values())
-        return lead > (council - len(votes)) * self._heaviest
+        return lead > (council - len(votes)) * self._heaviest + _HAIR
 
     @staticmethod
     def _leader(shares: dict[str, float]) -> str:
