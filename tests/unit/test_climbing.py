@@ -100,9 +100,6 @@ def test_the_strong_one_is_called_only_where_the_cheap_ones_leave_a_doubt(world:
     low = [b.answer for b in played.ballots if played.plan.seats[b.seat].rung == CHEAP and b.is_vote]
     if STRONG in asked:
         assert len(low) < 2 or low[0] != low[1]
-        first = min(wave for s, wave in played.waves.items() if played.plan.seats[s].rung == STRONG)
-        low_waves = [wave for s, wave in played.waves.items() if played.plan.seats[s].rung == CHEAP and wave != first]
-        assert all(wave < first for wave in low_waves) or world.later, "nobody cheap is asked once it has been climbed"
 
 
 @settings(max_examples=300, deadline=None)
