@@ -46,7 +46,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(plan, said, tuple(later), draw(st.sampled_from(("nobody_left", "overdue", "budget"))))
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(worlds(), st.integers(0, 2**32))
 def test_every_play_ends_in_one_verdict_that_tells_the_truth(world: World, seed: int) -> None:
     played = play(world, random.Random(seed))
@@ -62,7 +62,7 @@ def test_every_play_ends_in_one_verdict_that_tells_the_truth(world: World, seed:
         assert verdict.answer is None and verdict.reason
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3))
 def test_order_changes_nothing_and_a_verdict_stands(world: World, seed: int, more: list[Seat]) -> None:
     in_waves, at_random = play(world), play(world, random.Random(seed))
@@ -135,7 +135,7 @@ def test_first_ahead_stops_as_soon_as_it_is_and_not_before(council: int, data: s
 # The posterior
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(LABELS), voices), min_size=1, max_size=9), st.none() | st.integers(2, 40))
 def test_shares_are_chances(votes: list[tuple[str, Voice]], labels: int | None) -> None:
     shares = Reckoning(labels).shares(votes)
