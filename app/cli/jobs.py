@@ -41,6 +41,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """How far a job is, and what it has cost; without a job, the list of jobs."""
+    from app.cli import choice
     from app.ledger import reports
 
     if job is None:
@@ -61,10 +62,11 @@ def status(
     with servers.engine(settings) as engine, servers.lookout(settings, job) as look:
         found = reports.status(engine, job)
         ahead = look() if found.progress.pending else None
+        chosen = choice.status_of(engine, job)
     if as_json:
-        put_json({**found.to_json(), "waiting": None if ahead is None else ahead.to_json()})
+        put_json({**found.to_json(), **chosen, "waiting": None if ahead is None else ahead.to_json()})
     else:
-        put(_status_words(found) + (_waiting_words(ahead) if ahead is not None else ""))
+        put(_status_words(found) + choice.status_words(chosen) + (_waiting_words(ahead) if ahead is not None else ""))
     _leave_as(found.progress)
 
 

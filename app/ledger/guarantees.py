@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -142,36 +141,35 @@ def threshold(connection: Connection, job_id: str, block: int) -> float | None:
     return found
 
 
-# What the strong model's calls cost in this job, where it was asked; that times all items is all-strong.
-_COSTS = """
-SELECT count(DISTINCT a.item_id), coalesce(sum(a.cost_micro), 0)::bigint, count(*) FILTER (WHERE a.cost_micro IS NULL)
-FROM attempts a WHERE a.job_id = %s AND a.deployment = %s AND a.state <> 'unsent'
-  AND (%s OR a.item_id IN (SELECT id FROM items WHERE job_id = %s AND lane LIKE '%%arm=__a'))
+# What the strong model took of each audited item that it answered, all its tries together.
+_STRONG = """
+SELECT CASE WHEN bool_or(a.cost_micro IS NULL) THEN NULL ELSE sum(a.cost_micro)::bigint END
+FROM attempts a JOIN items i ON i.id = a.item_id
+WHERE a.job_id = %s AND a.deployment = %s AND a.state <> 'unsent' AND i.lane LIKE '%%arm=__a'
+GROUP BY a.item_id HAVING bool_or(a.state = 'answered')
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Strong:
-    """What the strong model took: ``items`` that it was asked for, ``micro``-dollars, calls of unknown cost."""
+class Costs:
+    """``strong``: micro-dollars that the strong model took of each audited item, None at an unknown price; ``asked``:
+    items that it was asked for. ``job``: micro-dollars of the whole job, ``unpriced``: calls that are not in it."""
 
-    items: int
-    micro: int
+    strong: tuple[int | None, ...]
+    asked: int
+    job: int
     unpriced: int
 
 
-def strong_calls(engine: Engine, job_id: str, against: str, *, everything: bool) -> Strong:
-    """Of the audited items, which were drawn at random; or of ``everything``."""
+def costs(engine: Engine, job_id: str, against: str) -> Costs:
     with engine.begin() as connection:
-        return Strong(*connection.exec_driver_sql(_COSTS, (job_id, against, everything, job_id)).one())
-
-
-def evidence_of(audits: Sequence[Evidence]) -> Evidence:
-    """All of them in one."""
-    columns = len(audits[0].heard)
-    return Evidence(
-        tuple(sum(audit.heard[n] for audit in audits) for n in range(columns)),
-        tuple(sum(audit.differ[n] for audit in audits) for n in range(columns)),
-    )
+        strong = connection.exec_driver_sql(_STRONG, (job_id, against)).scalars().all()
+        asked, cost, unpriced = connection.exec_driver_sql(
+            "SELECT count(DISTINCT item_id) FILTER (WHERE deployment = %s), coalesce(sum(cost_micro), 0)::bigint,"
+            " count(*) FILTER (WHERE cost_micro IS NULL) FROM attempts WHERE job_id = %s AND state <> 'unsent'",
+            (against, job_id),
+        ).one()
+    return Costs(tuple(strong), asked, cost, unpriced)
 
 
 def _lanes(block: int, part: str) -> str:

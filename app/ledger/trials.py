@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,17 @@ from app.core.experiments import Arm, Sums
 from app.core.policies import Logged
 from app.ledger.reports import no_job
 
+_STREAM = {"stream_results": True, "yield_per": 500}
 # Right or wrong, where it is known: by an outcome, else by the true label. What was left undecided is not right.
 _RIGHT = """CASE WHEN t.barred = d.answer THEN false
                 WHEN t.truth IS NOT NULL THEN coalesce(d.answer = t.truth, false) END"""
-_TRUTHS = "(SELECT id AS item_id, gold AS truth, NULL::text AS barred FROM items WHERE gold IS NOT NULL)"
 # Items that were decided with another's votes cost nothing and say nothing of their own arm.
 _OWN = "NOT d.flags && '{duplicate,similar}'"
 
 _ARMS = f"""
 WITH seen AS (
     SELECT c.plan -> 'choice' ->> 'arm' AS arm, ({_RIGHT})::int AS judged, d.agreement, d.cost_micro AS cost, d.calls
-    FROM decisions d JOIN chunks c ON c.id = d.chunk_id LEFT JOIN {_TRUTHS} t ON t.item_id = d.item_id
+    FROM decisions d JOIN chunks c ON c.id = d.chunk_id LEFT JOIN v_truths t ON t.item_id = d.item_id
     WHERE d.job_id = %s AND {_OWN} AND NOT c.plan -> 'choice' ? 'settled'
 )
 SELECT arm, count(*), count(judged), sum(judged), sum(judged),
@@ -59,6 +59,36 @@ def _arm(row: Sequence[Any]) -> Arm:
     return Arm(int(items), *each)
 
 
+def choice_of(connection: Connection, job_id: str) -> dict[str, Any] | None:
+    """How a job's recipes are chosen; None where it has one. Raises ``NotFound``."""
+    row = connection.exec_driver_sql("SELECT choice FROM jobs WHERE id = %s", (job_id,)).first()
+    if row is None:
+        raise no_job(job_id)
+    found: dict[str, Any] | None = row[0]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenChunk:
+    id: int
+    lane: str
+    plan: dict[str, Any]
+    """As it is written down, with its ``choice``."""
+
+
+def chunks(connection: Connection, job_id: str) -> Iterator[ChosenChunk]:
+    """A job's chunks whose recipe was chosen."""
+    sql = "SELECT id, lane, plan FROM chunks WHERE job_id = %s AND plan ? 'choice' ORDER BY id"
+    yield from (ChosenChunk(*row) for row in connection.exec_driver_sql(sql, (job_id,), execution_options=_STREAM))
+
+
+def drawn(connection: Connection, job_id: str) -> Iterator[tuple[str, str, str]]:
+    """(custom id, use case, lane) of a job's items."""
+    sql = "SELECT i.custom_id, j.use_case, i.lane FROM items i JOIN jobs j ON j.id = i.job_id WHERE j.id = %s"
+    rows = connection.exec_driver_sql(sql, (job_id,), execution_options=_STREAM)
+    yield from ((custom_id, use_case, lane) for custom_id, use_case, lane in rows)
+
+
 def decided(connection: Connection, job_id: str) -> int:
     return int(connection.exec_driver_sql("SELECT count(*) FROM decisions WHERE job_id = %s", (job_id,)).scalar_one())
 
@@ -76,7 +106,7 @@ _SEEN = f"""
 SELECT c.plan -> 'choice' ->> 'arm', sum(w) FILTER (WHERE judged), sum(w) FILTER (WHERE NOT judged),
        sum(w * cost) FILTER (WHERE cost IS NOT NULL), sum(w) FILTER (WHERE cost IS NOT NULL)
 FROM jobs j JOIN chunks c ON c.job_id = j.id JOIN decisions d ON d.chunk_id = c.id
-LEFT JOIN {_TRUTHS} t ON t.item_id = d.item_id,
+LEFT JOIN v_truths t ON t.item_id = d.item_id,
 LATERAL (SELECT ({_RIGHT}) AS judged, d.cost_micro::float8 AS cost,
          power(0.5, extract(epoch FROM clock_timestamp() - d.decided_at)::float8 / 86400 / %(half_life)s) AS w) AS each
 WHERE j.choice ->> 'kind' = 'bandit' AND j.team = %(team)s AND j.use_case = %(use_case)s
@@ -147,7 +177,7 @@ SELECT c.plan -> 'choice' ->> 'arm', c.plan -> 'choice' -> 'propensities',
        count(*) FILTER (WHERE right_ IS NOT NULL), count(*) FILTER (WHERE right_),
        avg(d.cost_micro) FILTER (WHERE right_ IS NOT NULL)::float8
 FROM jobs j JOIN chunks c ON c.job_id = j.id JOIN decisions d ON d.chunk_id = c.id
-LEFT JOIN {_TRUTHS} t ON t.item_id = d.item_id, LATERAL (SELECT ({_RIGHT}) AS right_) AS judged
+LEFT JOIN v_truths t ON t.item_id = d.item_id, LATERAL (SELECT ({_RIGHT}) AS right_) AS judged
 WHERE j.choice ->> 'kind' = 'bandit' AND j.team = %s AND j.use_case = %s
   AND j.task = (SELECT task FROM jobs WHERE id = %s) AND c.plan -> 'choice' ->> 'kind' = 'bandit' AND {_OWN}
 GROUP BY c.id ORDER BY c.id DESC LIMIT %s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from sqlalchemy import Engine
 
 from app.core import replay
@@ -9,6 +11,7 @@ from app.core.ballots import Status
 from app.core.replay import Difference
 from app.ledger import testimony
 from app.ledger.testimony import Decided
+from app.services import vouching
 
 MOST_SHOWN = 1_000
 
@@ -17,7 +20,7 @@ def verify(engine: Engine, job_id: str) -> tuple[int, list[Difference]]:
     """Check every decision of a job: (how many, what differs). Streams; keeps the first ``MOST_SHOWN`` differences.
 
     A decision made in the yard (overdue or cancelled before its item was planned) has no chunk: it must be undecided,
-    on no ballots.
+    on no ballots. What was chosen for a chunk where its job had a choice must follow again from what is written down.
     """
     checked = 0
     differences: list[Difference] = []
@@ -26,6 +29,7 @@ def verify(engine: Engine, job_id: str) -> tuple[int, list[Difference]]:
         difference = _difference(item)
         if difference is not None and len(differences) < MOST_SHOWN:
             differences.append(difference)
+    differences += islice(vouching.differences(engine, job_id), MOST_SHOWN - len(differences))
     return checked, differences
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core import guarantee
 from app.core.errors import UsageError
 from app.core.guarantee import NEVER
 from app.ledger import guarantees
@@ -16,6 +17,7 @@ from app.ledger.settling import RungAsk
 from app.registry.fleet import FleetFile
 from app.services import replaying
 from app.services.submitting import Submitter, spec_of
+from tests.integration.commands import Run
 from tests.integration.small_yard import SmallYard, vendor
 
 LABELS = ["red", "green", "blue", "white", "black"]
@@ -27,9 +29,9 @@ VENDORS = [
 PROMISE = {"guarantee": 0.9, "against": "big/strong", "labels": LABELS}
 
 
-def open_yard(small_yard: SmallYard, rates: dict[str, float], items: int) -> tuple[SmallYard, list[Row]]:
+def open_yard(small_yard: SmallYard, rates: dict[str, float], items: int, **more: int) -> tuple[SmallYard, list[Row]]:
     """The strong model knows every label; the cheap ones miss it at their rates."""
-    yard = small_yard.open(VENDORS, latency_ms=1.0, horizon_s=600.0)
+    yard = small_yard.open(VENDORS, latency_ms=1.0, horizon_s=600.0, **more)
     rows = [Row(n, f"i{n}", f"thing {n:05d} lies on the table", LABELS[n % 5]) for n in range(1, items + 1)]
     say(yard, rates, rows)
     return yard, rows
@@ -137,3 +139,43 @@ def test_what_cannot_be_promised_is_refused(small_yard: SmallYard, spec: dict[st
     with pytest.raises(UsageError, match=message):
         submit(yard, [Row(1, "a", "text")], **spec)
     assert yard.value("SELECT count(*) FROM jobs") == 0
+
+
+def test_a_drift_stops_it_and_is_told(small_yard: SmallYard, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four blocks of 150; when the second is through the cheap models are swapped for ones that know nothing."""
+    monkeypatch.setattr(guarantee, "_BLOCK_ITEMS", 150)
+    monkeypatch.setattr(guarantee, "_MOST_BLOCKS", 4)
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.02), 600, chunk_size=5)
+    job = submit(yard, rows, guarantee=0.8)
+    assert yard.value("SELECT count(DISTINCT lane) FROM items") == 8
+    calm = True
+    while asks := yard.dispatch():
+        block = {chunk: int(lane[4:6]) for chunk, lane in yard.rows("SELECT id, lane FROM chunks")}
+        for ask in sorted(asks, key=lambda ask: block[ask.chunk_id]):
+            if calm and block[ask.chunk_id] > 1:
+                say(yard, dict.fromkeys(CHEAP, 1.0), rows)
+                calm = False
+            yard.follow([ask])
+    at = guarantees.standing(yard.engine, job)
+    assert at is not None and at.stopped == "drift"
+    assert [ruling.threshold < NEVER for ruling in at.rulings] == [True, True, False, False]
+    assert agreement(yard) >= 0.8
+    assert yard.value("SELECT count(*) FROM decisions WHERE status = 'decided'") == 600
+    assert replaying.verify(yard.engine, job) == (600, [])
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", yard.urls[0])
+    shown = command("status", job)
+    assert "80.0% agree with big/strong, with 95% confidence" in shown.out
+    assert "the audits break the promise" in shown.out
+    told = command("status", job, "--json").json["guarantee"]
+    assert (told["stopped"], told["thresholds"][2:], told["ruled"]) == ("drift", [None, None], 4)
+    assert told["against_all_strong"]["audited"] == told["audited"]
+
+
+def test_an_altered_audit_is_found_by_a_replay(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.05), 200)
+    job = submit(yard, rows)
+    yard.work()
+    yard.change("UPDATE guarantee_blocks SET lost = lost + 1")
+    assert "other rulings" in replaying.verify(yard.engine, job)[1][0].what
+    yard.change("UPDATE guarantee_blocks SET lost = lost - 1, differ = heard")
+    assert "its audit heard something else" in replaying.verify(yard.engine, job)[1][0].what
