@@ -210,7 +210,7 @@ def test_stdin_and_bad_rows(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dry_run_needs_no_server_and_stores_nothing(bare: Run) -> None:
-    write("text\n" + "hello\n" * 100)
+    write("text\n" + "".join(f"hello {n}\n" for n in range(100)))
     ran = bare("submit", "in.csv", "--labels", "a,b", "--council", "2", "--dry-run", "--json")
     assert ran.code == 0
     assert ran.json["calls"] == [200, 200]
