@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from app.cli.fleet_list import Sight, as_json, breaker_in_words, cut, next_call
+from app.cli.fleet_list import Sight, as_json, breaker_in_words, cut, next_call, quality_in_words
 from app.cli.output import duration, one_line, put, safe
 from app.cli.strip import HOURS, Pen
 
@@ -97,6 +97,8 @@ def _lines(sight: Sight) -> Iterator[tuple[str, str]]:
         speed.append(f"mean {seen.pulse.latency_ms:,.0f} ms, {seen.pulse.tokens_per_call:,.0f} tokens a call")
     if speed:
         yield "", ", ".join(speed)
+    if sight.learned:
+        yield "quality", quality_in_words(sight)
     for n, limit in enumerate(list(_limits(sight)) or ["none named"]):
         yield "" if n else "limits", limit
 

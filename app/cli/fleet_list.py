@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import duration, one_line, put, safe
 from app.cli.strip import HOURS, SLOTS, Pen
 
 if TYPE_CHECKING:
+    from app.core.accuracy import Record
     from app.core.health import Spell, Traffic
     from app.gates.limits import RuleUsage, ScopeUsage
     from app.ledger.health import Lately
@@ -34,6 +35,8 @@ class Sight:
     within_s: float
     now: dt.datetime
     now_ms: int
+    learned: Mapping[str, Record] = field(default_factory=dict)
+    """Kind of task → how often it was right, as far as that is known."""
 
     @property
     def name(self) -> str:
@@ -69,7 +72,7 @@ class Sight:
 
 def sights(yard: Yard) -> list[Sight]:
     """The whole fleet, in the order of the fleet file."""
-    from app.ledger import health
+    from app.ledger import health, skills
 
     seen = yard.view.look()
     within_s = yard.settings.health_every_s
@@ -77,8 +80,9 @@ def sights(yard: Yard) -> list[Sight]:
     lately = health.lately(yard.engine, {s.deployment.name: s.deployment for s in seen}, within_s)
     now_ms = yard.gates.now_ms()
     names = [s.deployment.name for s in seen]
+    learned = skills.pools(yard.engine) if yard.settings.learn else {}
     return [
-        Sight(s, spells.get(name, ()), lately.get(name), within_s, now, now_ms)
+        Sight(s, spells.get(name, ()), lately.get(name), within_s, now, now_ms, learned.get(name, {}))
         for s, name in zip(seen, names, strict=True)
     ]
 
@@ -96,6 +100,8 @@ def as_json(sight: Sight) -> dict[str, Any]:
         "provider": seen.deployment.provider,
         "tier": seen.deployment.tier.value,
         "family": seen.deployment.family,
+        "quality": seen.deployment.quality,
+        "learned": [_learned(kind, record, seen.deployment.quality) for kind, record in sight.learned.items()],
         "health": sight.state,
         "reason": sight.reason,
         "leaning": seen.health.leaning if seen.health else None,
@@ -115,6 +121,31 @@ def as_json(sight: Sight) -> dict[str, Any]:
             for s in sight.spells
         ],
     }
+
+
+def _learned(kind: str, record: Record, prior: float) -> dict[str, Any]:
+    """``quality``: what a team that has seen nothing of it itself rests on."""
+    from app.core.accuracy import POOL_PRIOR
+
+    low, high = record.interval
+    return {
+        "kind": kind,
+        "quality": round(record.evidence.quality(prior, POOL_PRIOR), 4),
+        "accuracy": None if record.accuracy is None else round(record.accuracy, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "n": round(record.n, 2),
+        "source": record.source,
+    }
+
+
+def quality_in_words(sight: Sight) -> str:
+    """``0.50``, or with what was seen of it: ``0.50, 81% of 240 classify``."""
+    words = [f"{sight.seen.deployment.quality:.2f}"]
+    for kind, record in sight.learned.items():
+        if record.accuracy is not None:
+            words.append(f"{record.accuracy:.0%} of {record.n:,.0f} {kind}")
+    return ", ".join(words)
 
 
 def _limit(usage: ScopeUsage, rule: RuleUsage) -> dict[str, Any]:
@@ -164,6 +195,9 @@ def put_list(found: Sequence[Sight], pen: Pen) -> None:
     """A row each on a wide terminal, in a file or a pipe; on a narrow one the strip and the limits go below."""
     header = ["DEPLOYMENT", "HEALTH", "ERRORS", "P95", "BREAKER", "NEXT CALL"]
     rows = [_facts(sight) for sight in found]
+    if any(sight.learned for sight in found):
+        header.append("QUALITY")
+        rows = [[*row, quality_in_words(sight)] for row, sight in zip(rows, found, strict=True)]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     wide = pen.columns is None or pen.columns >= _WIDE
     limits_at = SLOTS + 2 * len(_GAP)

@@ -246,15 +246,18 @@ def learned(engine: Engine, course: Course) -> Learned:
     return Learned(pool, own, labels, clones, kin)
 
 
-def pools(engine: Engine) -> dict[str, dict[str, Evidence]]:
+def pools(engine: Engine) -> dict[str, dict[str, Record]]:
     """Deployment → kind of task → what all teams have seen of it."""
-    found: dict[str, dict[str, Evidence]] = {}
+    found: dict[str, dict[str, Record]] = {}
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT deployment, kind, evidence FROM skills WHERE team = %s ORDER BY deployment, kind", (EVERYBODY,)
+            "SELECT deployment, kind, evidence, outcomes, outcomes_right, gold, gold_right, agreement, agreement_right"
+            " FROM skills WHERE team = %s ORDER BY deployment, kind",
+            (EVERYBODY,),
         )
-        for deployment, kind, evidence in rows:
-            found.setdefault(deployment, {})[kind] = Evidence(*evidence)
+        for deployment, kind, evidence, *counts in rows:
+            record = found.setdefault(deployment, {})[kind] = Record({}, Evidence(*evidence))
+            record.add(dict(zip(SOURCES, zip(counts[::2], counts[1::2], strict=True), strict=True)))
     return found
 
 

@@ -286,6 +286,18 @@ def test_the_commands_answer(
     assert command("kinship", "--json").json == []
     assert len(command("kinship", "--all", "--json").json) == 1
     assert "2/4" in command("spend", "--by", "strategy").out
+    monkeypatch.setenv("SWITCHYARD_REDIS_URL", yard.urls[1])
+    monkeypatch.setenv("SWITCHYARD_FLEET", str(yard.path))
+    row = command("fleet", "--json").json[0]
+    (learned,) = row["learned"]
+    assert row["quality"] == 0.5
+    assert {key: learned[key] for key in ("kind", "accuracy", "n", "source")} == {
+        "kind": "classify", "accuracy": 0.5, "n": 4, "source": "outcomes",
+    }  # fmt: skip
+    assert "0.50, 50% of 4 classify" in command("fleet").out
+    assert "quality    0.50, 50% of 4 classify" in command("fleet", "one/m").out
+    monkeypatch.setenv("SWITCHYARD_LEARN", "0")
+    assert command("fleet", "--json").json[0]["learned"] == []
 
 
 @pytest.mark.parametrize(
