@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from app.core.accuracy import Evidence, Record
+from app.core.accuracy import Evidence, Known, Record
 from app.core.kinship import Kin
 
 EVERYBODY = "*"
@@ -214,6 +214,11 @@ class Learned:
     def known(self) -> set[str]:
         """Those of whom there is any evidence."""
         return self.pool.keys() | self.own.keys()
+
+    def of(self, deployment: str, prior: float) -> Known:
+        """Of one, against what is thought of it beforehand."""
+        own = self.own.get(deployment, Evidence())
+        return Known(prior, self.pool.get(deployment, Evidence()), own, self.labels.get(deployment))
 
 
 def learned(engine: Engine, course: Course) -> Learned:

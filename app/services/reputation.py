@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from app.core.accuracy import Evidence, Known
 from app.core.kinship import one_voice
 from app.core.plan import Plan
+from app.core.posterior import Reckoning, Voice
 from app.core.tracks import Track
 from app.core.values import Deployment
 from app.ledger import skills as ledger
@@ -48,15 +48,6 @@ class Reputation:
     _courses: dict[str, Course | None] = field(default_factory=dict)
     _read: dict[Course, _Read] = field(default_factory=dict)
 
-    def known(self, deployment: Deployment, learned: Learned) -> Known:
-        name = deployment.name
-        return Known(
-            deployment.quality,
-            learned.pool.get(name, Evidence()),
-            learned.own.get(name, Evidence()),
-            learned.labels.get(name),
-        )
-
     def of(self, deployments: Sequence[Deployment], job_id: str) -> dict[str, Deployment]:
         """Those of the deployments of which something was learned, by name, as the job's use case knows them."""
         read = self._fresh(job_id)
@@ -70,7 +61,9 @@ class Reputation:
         families = one_voice({d.name: d.family for d in deployments}, learned.clones)
         known = [d for d in deployments if d.name in learned.known or families[d.name] != d.family]
         return {
-            d.name: replace(d, quality=round(self.known(d, learned).quality, _QUALITY_STEPS), family=families[d.name])
+            d.name: replace(
+                d, quality=round(learned.of(d.name, d.quality).quality, _QUALITY_STEPS), family=families[d.name]
+            )
             for d in known
         }
 
@@ -92,15 +85,17 @@ class Reputation:
         """The plan with the skills of ``deployments``, where its recipe weighs voices by them.
 
         Of all that are known, not only of those seated: what is decided may hang on the best who might yet be called
-        in, so skills must not change when the plan grows. Of labels those are written that differ from the whole.
+        in, so skills must not change when the plan grows. Of labels those are written that differ from the whole. What
+        the fleet file claims of a voice counts for no more here than where nothing was measured.
         """
         read = self._fresh(job_id) if plan.recipe.shape.weighed else None
         if read is None:
             return plan
+        reckoning = Reckoning(plan.labels)
         skills = {}
         for deployment in deployments:
             if deployment.name in read.learned.known:
-                known = self.known(deployment, read.learned)
+                known = read.learned.of(deployment.name, reckoning.accuracy(Voice(deployment.quality)))
                 of_labels = {label: known.voice_of(label) for label in labels if label in (known.labels or {})}
                 told = {label: rate for label, rate in of_labels.items() if abs(rate - known.voice) >= _TELLS}
                 skills[deployment.name] = {label: round(rate, 4) for label, rate in {"": known.voice, **told}.items()}

@@ -178,10 +178,9 @@ def test_a_flood_of_easy_items_does_not_buy_a_weight(school: School) -> None:
     bought = school.yard.yard.fleet.current().deployment("east/twin")
 
     def weights() -> tuple[float, float]:
-        reputation = Reputation(engine)
         course = skills.course_of(engine, mine)
         assert course is not None
-        known = reputation.known(bought, skills.learned(engine, course))
+        known = skills.learned(engine, course).of(bought.name, bought.quality)
         return known.voice, known.quality
 
     voice, quality = weights()
@@ -203,6 +202,34 @@ def test_a_flood_of_easy_items_does_not_buy_a_weight(school: School) -> None:
     teams = 4  # three socks, and the team that was honest
     assert abs(known.quality - bought.quality) <= TEAM_CAP * teams / (POOL_PRIOR + TEAM_CAP * teams)
     assert quality > 0
+
+
+def test_votes_weigh_what_the_yard_has_learned(school: School) -> None:
+    weighted = "weighted-vote(council=5, threshold=0.95)"
+    first = school.job(5, strategy=weighted)
+    assert "skills" not in school.yard.value("SELECT plan FROM chunks WHERE job_id = %s LIMIT 1", first)
+    school.yard.weather(**school.answers, error_rate={"m1": 0.05, "m2": 0.65, "m3": 0.65, "twin": 0.65, "m4": 0.65})
+    for _ in range(3):
+        school.job(90, known=True, strategy="majority-vote(council=6, full=true)")
+    school.learn()
+    job = school.job(120, known=True, strategy=weighted)
+    plans = school.yard.rows("SELECT plan->'skills' FROM chunks WHERE job_id = %s", job)
+    (skilled,) = {json.dumps(row[0]) for row in plans}
+    rates = {name: of[""] for name, of in json.loads(skilled).items()}
+    assert set(rates) == {d.name for d in school.yard.yard.fleet.current().deployments}
+    assert rates["v1/m1"] > 0.8 > 0.5 > max(rate for name, rate in rates.items() if name != "v1/m1")
+    assert replaying.verify(school.yard.engine, job) == (120, [])
+    right = (
+        "SELECT avg((d.answer = i.gold)::int)::float8 FROM items i JOIN decisions d ON d.item_id = i.id"
+        " WHERE i.job_id = %s"
+    )
+    weighed = school.yard.value(right, job)
+    texts = [row[0] for row in school.yard.rows("SELECT text FROM items WHERE job_id = %s ORDER BY n", job)]
+    plain = school.job(0, known=True, texts=texts, strategy="majority-vote(council=5)", team="other")
+    assert weighed > school.yard.value(right, plain) + 0.1
+    # Learned since, and not known then: the replay goes by what the plan says.
+    school.yard.change("UPDATE skills SET evidence = ARRAY[0, 0, 0, 0, 0, 0, 0, 0]::float8[]")
+    assert replaying.verify(school.yard.engine, job) == (120, [])
 
 
 def test_what_an_accepted_answer_costs(small_yard: SmallYard, command: Run) -> None:
