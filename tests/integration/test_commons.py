@@ -247,3 +247,25 @@ def test_packed_jobs_share_with_each_other_but_not_with_those_that_ask_singly(ya
     for job, items in yard.rows("SELECT id, items FROM jobs"):
         assert replaying.verify(yard.engine, job) == (items, [])
     yard.books_agree()
+
+
+def test_a_private_job_takes_no_vote_from_outside(small_yard: SmallYard) -> None:
+    yard = small_yard.open([vendor("far"), vendor("home", local=True)])
+    yard.submit(texts=FIRST[:5], strategy="single-query(models=far/m)")
+    yard.work()
+    job = yard.submit(texts=FIRST[:5], strategy="single-query", tier="private", **DAY)
+    yard.work()
+    assert bought(yard, job) == 5
+    assert yard.rows("SELECT deployment, count(*) FROM attempts GROUP BY 1 ORDER BY 1") == [("far/m", 5), ("home/m", 5)]
+
+
+def test_a_chunk_whose_first_bell_was_lost_is_found_by_the_sweep(yard: SmallYard) -> None:
+    yard.submit(texts=FIRST[:3], strategy="single-query")
+    yard.work()
+    yard.submit(texts=FIRST[:3], strategy="majority-vote", **DAY)
+    assert len(yard.yard.dispatcher.dispatch().unasked) == 1
+    yard.change("UPDATE chunks SET created_at = created_at - interval '1 minute'")
+    _, chunks, _ = yard.yard.sweeper.sweep()
+    yard.follow([ask for chunk in chunks for ask in yard.settle_on(chunk)])
+    assert calls(yard) == 6
+    all_is_well(yard)
