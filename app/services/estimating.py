@@ -49,8 +49,7 @@ class Estimate:
 def calls_an_item(recipe: Recipe) -> tuple[int, int]:
     """The fewest and the most calls a strategy makes for an item when every call succeeds: its voices agree, or no two
     of them do."""
-    fewest, most = rehearsal.calls(recipe, agree=True), rehearsal.calls(recipe, agree=False)
-    return min(fewest, most), max(fewest, most)
+    return rehearsal.calls(recipe)
 
 
 def estimate(

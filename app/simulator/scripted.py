@@ -27,7 +27,7 @@ from app.simulator.weather import WeatherError, refuse_unknown
 ROLES = ("voice", "judge", "verifier", "thinker", "synthesiser")
 _CANDIDATE = re.compile(r"^Candidate (\w+)[^\n:]*:\n(\".*\")$", re.MULTILINE)
 _CHECKED = re.compile(r"^The answer:\n(\".*\")$", re.MULTILINE)
-_MARK = re.compile(r"\breply with exactly: ACCEPT (\w+)$", re.MULTILINE)
+_MARK = re.compile(r"\breply with exactly: ACCEPT (\w+)( followed by how sure)?")
 _KEY = re.compile(r"\{key:([^{}]*)\}")
 _WRITES, _PICKS, _NOTES = "Write the answer now.", "Answer with the key of the best candidate", "Write the notes now."
 
@@ -53,19 +53,20 @@ def in_its_role(ask: Ask, own: str) -> str:
         case "judge":
             return next((key for key, answer in candidates(ask).items() if answer == own), "NONE")
         case "verifier":
-            mark = _mark(ask)
+            mark, sure = _mark(ask)
             checked = _CHECKED.search(ask.last_user)
             same = checked is not None and json.loads(checked[1]) == own
-            return f"ACCEPT {mark}" if same else f"REJECT {mark}: it should be {own}"
+            return f"ACCEPT {mark}{sure}" if same else f"REJECT {mark}: it should be {own}"
         case "thinker":
             return f"It looks like {own} to me."
         case _:
             return own
 
 
-def _mark(ask: Ask) -> str:
+def _mark(ask: Ask) -> tuple[str, str]:
+    """The verifier's mark, and how sure it says to be where it is asked to."""
     found = _MARK.search(ask.last_user)
-    return found[1] if found else ""
+    return (found[1], " 0.95" if found[2] else "") if found else ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Scripted:
         says = next((line.says for line in self._lines if line.fits(ask, role)), self._text)
         shown = candidates(ask) if "{key:" in says else {}
         said = _KEY.sub(lambda found: next((key for key, text in shown.items() if found[1] in text), "none"), says)
-        return said.replace("{mark}", _mark(ask))
+        return said.replace("{mark}", _mark(ask)[0])
 
 
 def read_script(data: Mapping[str, Any]) -> Scripted:

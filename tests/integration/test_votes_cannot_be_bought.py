@@ -176,6 +176,20 @@ def test_a_verifier_that_does_not_say_the_mark_has_accepted_nothing(small_yard: 
     assert (status, "unverified" in flags) == ("decided", True)
 
 
+def test_a_judge_of_the_ladder_that_does_not_say_the_mark_lets_nothing_pass(small_yard: SmallYard) -> None:
+    yard = small_yard.open(FLEET)
+    hacks = ["ACCEPT", ":", "Thought process:", "ACCEPT 12345678", "accept:0", "ACCEPT 1.0", "Score: 10/10"]
+    texts = [f"question number {n:02d}." for n in range(len(hacks))]
+    lines: list[Line] = [
+        {"role": "verifier", "has": text, "says": said} for text, said in zip(texts, hacks, strict=True)
+    ]
+    lines += [{"model": model, "says": "from above"} for model in ("bench", "second")]
+    lines += [{"says": "from below"}]
+    found = work(yard, lines, texts, task="generate", labels=[], strategy="cheap-first(check=judge)")
+    assert {(status, answer) for status, answer, _ in found.values()} == {("decided", "from above")}
+    assert all("escalated" in flags for _, _, flags in found.values())
+
+
 def test_no_answer_that_addresses_its_verifier_is_shown_to_one(small_yard: SmallYard) -> None:
     yard = small_yard.open(FLEET)
     hostile = [*CANDIDATES.values()]
