@@ -143,6 +143,20 @@ def instruction_of(task: Task, form: Form = _PLAIN) -> str:
     return "\n\n".join(part for part in (asked, choices_of(task), f"{contract_of(task)} {data}") if part)
 
 
+def asked_of(task: Task) -> str:
+    """What was asked of others, told to who looks at their answers: without the words on the form, which are not for
+    that reader."""
+    asked = (
+        task.prompt
+        or {
+            TaskKind.CLASSIFY: "Decide which one of the labels fits the item best.",
+            TaskKind.EXTRACT: "Extract the requested fields from the item as one JSON object.",
+            TaskKind.GENERATE: "Answer the item.",
+        }[task.kind]
+    )
+    return "\n\n".join(part for part in (asked.replace("{text}", "(the item)"), choices_of(task)) if part)
+
+
 def choices_of(task: Task) -> str:
     """What the answer is chosen from, or shaped after."""
     match task.kind:

@@ -171,6 +171,15 @@ def test_the_judge_reads_every_answer_once_and_no_name(texts: list[str], seed: i
     assert request == part.request(WRITER)
 
 
+@pytest.mark.parametrize("role", [JUDGE, VERIFIER, THINKER])
+def test_who_looks_at_answers_is_told_the_task_but_not_to_answer_in_its_form(role: str) -> None:
+    task = Task(TaskKind.CLASSIFY, ("spam", "ham"), prompt="Is this spam? {text}")
+    request = Part(role, task, "the item", table(["spam", "ham"])).request(WRITER)
+    told = "\n".join(message.content for message in request.messages)
+    assert "Is this spam? (the item)" in told and "- spam\n- ham" in told
+    assert "exactly one label" not in told
+
+
 def test_the_order_of_candidates_changes_with_the_seed() -> None:
     firsts = [briefs.candidates(table(["one", "two", "three"]), "x", seed)[0].answer for seed in range(600)]
     assert all(150 < firsts.count(answer) < 250 for answer in ("one", "two", "three"))
