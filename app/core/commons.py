@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.core import parts
 from app.core.ballots import Ballot, Verdict
 from app.core.plan import VOICE, Plan, Seat
 from app.core.strategies import decide
@@ -48,18 +49,19 @@ def serve(plan: Plan, ballots: Sequence[Ballot], hand: Mapping[str, Seat]) -> tu
     """Which deployments of the ``hand`` would answer the strategy's next wish: seat → deployment, and the plan with
     their seats. Nothing while a seat is open: a wave is heard to its end.
 
-    Where the order of the seats means something, only the very deployments that are wished for count. Else one is as
-    good as another, of a family that has not spoken; and one that was called for the item in vain is not heard now.
+    Where the order of the seats means something, only the very deployments that are wished for count. Else one voice is
+    as good as another, of a family that has not spoken; and one that was called for the item in vain is not heard now.
     """
     move = decide(plan, ballots)
     if isinstance(move, Verdict) or any(b.open for b in ballots):
         return plan, {}
-    wished = sorted(ask.seat for ask in move if plan.seats[ask.seat].role == VOICE)
+    wished = sorted(ask.seat for ask in move if parts.plain(plan.seats[ask.seat]))
     found = {at: plan.seats[at].deployment for at in wished if plan.seats[at].deployment in hand}
+    wished = [at for at in wished if plan.seats[at].role == VOICE]
     voices = [plan.seats[b.seat] for b in ballots if b.is_vote and plan.seats[b.seat].role == VOICE]
     # An empty move is a wish that nobody on the bench can grant: for a voice, as long as the council is not complete.
     lonely = not move and len(voices) < plan.recipe.council
-    missing = len(wished) - len(found) if move else int(lonely)
+    missing = sum(at not in found for at in wished) if move else int(lonely)
     if plan.recipe.shape.order != "free" or plan.recipe.shape.voice != VOICE:
         return plan, found
     gone = {plan.seats[b.seat].deployment for b in ballots if b.tries or b.is_vote}
@@ -82,6 +84,6 @@ def _vacant(plan: Plan, ballots: Sequence[Ballot]) -> dict[str, int]:
     taken = {b.seat for b in ballots}
     vacant: dict[str, int] = {}
     for at, seat in enumerate(plan.seats):
-        if at not in taken and seat.role == VOICE:
+        if at not in taken and seat.role == VOICE and parts.plain(seat):
             vacant.setdefault(seat.deployment, at)
     return vacant

@@ -37,6 +37,11 @@ def hears(seat: Seat) -> bool:
     return seat.role not in (VOICE, AUDIT, STRONG, THINKER) or seat.rung > 0
 
 
+def plain(seat: Seat) -> bool:
+    """Is it asked the item's question and nothing else? Then its answer is one to any job that asks the same."""
+    return seat.role in (VOICE, STRONG) and not hears(seat)
+
+
 def in_order(plan: Plan, said: Sequence[Said]) -> tuple[Said, ...]:
     """Best seat first, whatever the order of arrival."""
     return tuple(sorted(said, key=lambda s: (plan.seats[s.seat].rank, s.seat)))

@@ -17,6 +17,8 @@ from app.core.pricing import MESSAGE_OVERHEAD_TOKENS, guess_tokens
 Turns = tuple[tuple[str, str], ...]
 """(role, content), oldest first; roles are system, user and assistant."""
 
+TRIMMED = "trimmed"
+"""Flag of an answer to an item that was cut to fit."""
 LEAST_TOKENS = 64
 """An item cut to less than this says nothing any more: then it is too long, and not to be cut."""
 _BYTES_A_TOKEN = 3

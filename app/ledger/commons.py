@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 
 from app.core.commons import REUSED, Bought
 from app.core.drills import DRILL, DRILL_SLOW
+from app.core.injection import SUSPICIOUS
+from app.core.plan import Seat
+from app.core.trimming import TRIMMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,10 @@ class Others:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """A voice's vote of another job. ``pack``: how many items its call carried."""
+    """A vote of another job, on a ``seat`` of its own. ``pack``: how many items its call carried."""
 
     item_id: int
-    deployment: str
+    seat: Seat
     pack: int
     answer: str
     flags: tuple[str, ...]
@@ -61,10 +64,9 @@ _SHARED = f"""
 SELECT DISTINCT mine.id FROM items mine JOIN items i ON {_TWIN} WHERE mine.id = ANY(%(items)s)
 """  # noqa: S608 - no value in it
 
-# The role stands fourth in a seat's row (see core.plan). An answer to a question that was cut short, or in which
-# somebody tried to instruct, is no answer to this one.
+# An answer to a question that was cut short, or one that tries to instruct, is no answer for others.
 _CAST = f"""
-SELECT DISTINCT ON (mine.id, a.deployment) mine.id, a.deployment,
+SELECT mine.id, c.plan -> 'seats' -> v.seat,
        coalesce(cardinality(a.item_ids), 1), v.answer, v.flags, v.attempt_id
 FROM items mine
 JOIN items i ON {_TWIN}
@@ -73,17 +75,16 @@ JOIN attempts a ON a.id = v.attempt_id
 JOIN chunks c ON c.id = v.chunk_id
 WHERE mine.id = ANY(%(items)s) AND v.answer IS NOT NULL AND v.cast_at >= %(since)s AND NOT v.flags && %(spoiled)s
   AND a.state = 'answered' AND NOT a.late AND NOT coalesce(a.flags, '{{}}') && %(drills)s
-  AND c.plan #>> ARRAY['seats', v.seat::text, '3'] = 'voice'
-ORDER BY mine.id, a.deployment, v.cast_at, v.attempt_id
+ORDER BY mine.id, v.cast_at, v.attempt_id
 """  # noqa: S608 - no value in it
 
 _ON_THEIR_WAY = f"""
-SELECT mine.id, k.deployment, k.pack
+SELECT mine.id, c.plan -> 'seats' -> k.seat, k.pack
 FROM items mine
 JOIN items i ON {_TWIN} AND i.state = 'planned'
 JOIN asks k ON k.chunk_id = i.chunk_id AND k.state <> 'done' AND i.id = ANY(k.item_ids)
 JOIN chunks c ON c.id = k.chunk_id
-WHERE mine.id = ANY(%(items)s) AND c.plan #>> ARRAY['seats', k.seat::text, '3'] = 'voice'
+WHERE mine.id = ANY(%(items)s)
   AND NOT EXISTS (SELECT FROM votes v WHERE v.chunk_id = k.chunk_id AND v.item_id = i.id AND v.seat = k.seat)
 """  # noqa: S608 - no value in it
 
@@ -93,7 +94,7 @@ JOIN chunks c ON c.id = i.chunk_id AND c.state = 'parked'
 WHERE mine.id = ANY(%(items)s)
 """  # noqa: S608 - no value in it
 
-_SPOILED = [REUSED, "trimmed", "suspicious"]
+_SPOILED = [REUSED, TRIMMED, SUSPICIOUS]
 _DRILLS = [DRILL, DRILL_SLOW]
 
 
@@ -120,16 +121,16 @@ def lock(connection: Connection, others: Others) -> None:
 
 
 def cast(connection: Connection, others: Others, item_ids: Sequence[int]) -> list[Cast]:
-    """The votes at hand, one a deployment and item: the earliest."""
+    """The votes at hand, the earliest first."""
     values = {**_values(others, item_ids), "since": others.since, "spoiled": _SPOILED, "drills": _DRILLS}
     rows = connection.exec_driver_sql(_CAST, values)
-    return [Cast(item, name, pack, answer, tuple(flags), at) for item, name, pack, answer, flags, at in rows]
+    return [Cast(item, Seat(*seat), pack, answer, tuple(flags), at) for item, seat, pack, answer, flags, at in rows]
 
 
-def on_their_way(connection: Connection, others: Others, item_ids: Sequence[int]) -> list[tuple[int, str, int]]:
-    """(item, deployment, pack) of every voice that another job has asked and that has not answered yet."""
+def on_their_way(connection: Connection, others: Others, item_ids: Sequence[int]) -> list[tuple[int, Seat, int]]:
+    """(item, seat, pack) of every seat that another job has asked and that has not answered yet."""
     rows = connection.exec_driver_sql(_ON_THEIR_WAY, _values(others, item_ids))
-    return [(item, deployment, pack) for item, deployment, pack in rows]
+    return [(item, Seat(*seat), pack) for item, seat, pack in rows]
 
 
 def waiting(connection: Connection, others: Others, item_ids: Sequence[int]) -> tuple[int, ...]:

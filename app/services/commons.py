@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from app.core import commons as core
+from app.core import parts
 from app.core import plan as plans
 from app.core.ballots import Ballot
 from app.core.commons import Bought
@@ -62,9 +63,9 @@ class Commons:
         if self._others is None or not asked:
             return frozenset()
         coming: dict[int, dict[str, Seat]] = defaultdict(dict)
-        for item_id, deployment, pack in ledger.on_their_way(self._connection, self._others, asked):
-            if (seat := self._seat(plan, deployment, pack)) is not None:
-                coming[item_id][deployment] = seat
+        for item_id, theirs, pack in ledger.on_their_way(self._connection, self._others, asked):
+            if (seat := self._seat(plan, theirs, pack)) is not None:
+                coming[item_id][seat.deployment] = seat
         return frozenset(i for i, hand in coming.items() if core.serve(plan, tables[i], hand)[1])
 
     def waiting(self) -> tuple[int, ...]:
@@ -88,12 +89,14 @@ class Commons:
         ledger.lock(self._connection, self._others)
         self._shared.update(shared)
         for vote in ledger.cast(self._connection, self._others, shared):
-            if (seat := self._seat(plan, vote.deployment, vote.pack)) is not None:
-                self._hands[vote.item_id][vote.deployment] = Bought(seat, vote.answer, vote.flags, vote.attempt_id)
+            if (seat := self._seat(plan, vote.seat, vote.pack)) is not None:
+                bought = Bought(seat, vote.answer, vote.flags, vote.attempt_id)
+                self._hands[vote.item_id].setdefault(seat.deployment, bought)
 
-    def _seat(self, plan: Plan, deployment: str, pack: int) -> Seat | None:
-        """A seat for it here, were it bought now; None: this job may not ask it, or asks in another form."""
-        if pack > 1 and not plan.packs:
+    def _seat(self, plan: Plan, theirs: Seat, pack: int) -> Seat | None:
+        """A seat here for who sat there; None: this job may not ask it, or it was asked in another form."""
+        deployment = theirs.deployment
+        if not parts.plain(theirs) or (pack > 1 and not plan.packs):
             return None
         if deployment not in self._seats:
             wanted = self._chunk.terms.wanted(plan.recipe)

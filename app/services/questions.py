@@ -10,14 +10,12 @@ from app.core.contract import Parsed
 from app.core.matrix import Here
 from app.core.parts import Part
 from app.core.pricing import guess_tokens
-from app.core.trimming import Turns, count_turns, cut_text, cut_turns, flat, stated_share
+from app.core.trimming import TRIMMED, Turns, count_turns, cut_text, cut_turns, flat, stated_share
 from app.core.values import Deployment, Request, Usage
 from app.gates.pulse import LEARNED_AFTER, Pulse
 from app.ledger.journal import Opening, TakenAsk, TakenItem
 
 _HEADROOM = 1.1
-TRIMMED = "trimmed"
-"""Flag of an answer to an item that was cut to fit."""
 _UNTOLD_SHARE = 0.67
 _SAFE_SHARE = 0.95
 

@@ -269,3 +269,27 @@ def test_a_chunk_whose_first_bell_was_lost_is_found_by_the_sweep(yard: SmallYard
     yard.follow([ask for chunk in chunks for ask in yard.settle_on(chunk)])
     assert calls(yard) == 6
     all_is_well(yard)
+
+
+def test_a_climb_takes_its_cheap_votes_and_leaves_none_of_its_strong_ones(small_yard: SmallYard) -> None:
+    """The strong one was told why it was asked: its question was another one."""
+    yard = small_yard.open([vendor("low", quality=0.4), vendor("mid", quality=0.5), vendor("top", quality=0.9)])
+    answers = {f"{name}/m": answer for name, answer in (("low", "a"), ("mid", "b"), ("top", "a"))}
+    climb = {"strategy": "cheap-first(models=low/m+mid/m+top/m)"}
+    yard.submit(texts=FIRST[:4], **climb)
+    (first, second) = yard.dispatch()
+    for ask in (first, second):
+        name = yard.value("SELECT deployment FROM asks WHERE id = %s", ask.id)
+        yard.weather(kind="fixed", text=answers[name])
+        yard.yard.asker.ask(ask.id)
+    yard.weather(kind="fixed", text="a")
+    yard.follow(yard.settle_on(first.chunk_id))
+    assert calls(yard) == 12
+    yard.submit(texts=FIRST[:4], strategy="single-query(models=top/m)", **DAY)
+    yard.work()
+    assert calls(yard) == 16, "the strong one's answer was to another question"
+    again = yard.submit(texts=FIRST[:4], **climb, **DAY)
+    yard.work()
+    assert bought(yard, again) == 4, "only the climb"
+    for job, items in yard.rows("SELECT id, items FROM jobs"):
+        assert replaying.verify(yard.engine, job) == (items, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +94,17 @@ def test_nothing_is_laid_before_a_wave_is_heard_nor_for_who_was_asked_in_vain() 
     assert serve(plan, (Ballot(0, "a"),), seats) == (plan, {})
     assert serve(plan, (Ballot(0),), {NAMES[0]: seats[NAMES[0]]}) == (plan, {})
     assert serve(plan, (Ballot(0),), seats)[1] == {1: NAMES[1]}
+
+
+def test_whoever_hears_of_the_others_is_asked_anew() -> None:
+    """The strong one of a ladder is told why it is asked; the cheap ones below are asked like anybody."""
+    low, strong = [seat(name) for name in NAMES[:2]], replace(seat(NAMES[5]), rung=1)
+    plan = Plan(parse("cheap-first"), (*low, strong))
+    longer, laid = lay(plan, (), hand({NAMES[0]: "a", NAMES[1]: "b", NAMES[4]: "a", NAMES[5]: "a"}))
+    assert (longer, list(laid)) == (plan, [0, 1])
+    move = decide(plan, [as_ballot(at, vote) for at, vote in laid.items()])
+    assert not isinstance(move, Verdict)
+    assert [ask.seat for ask in move] == [2]
 
 
 def test_one_who_finds_nobody_to_ask_takes_what_is_at_hand() -> None:
