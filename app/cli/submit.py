@@ -46,6 +46,10 @@ def submit(
     id_: Annotated[str | None, typer.Option("--id", help="Column of the id; else custom_id, id, row number.")] = None,
     gold: Annotated[str | None, typer.Option(help="Column of the true label; never shown to a model.")] = None,
     strategy: Annotated[str | None, typer.Option(help="A recipe: majority-vote, single-query, ...")] = None,
+    accept_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression that an answer has to match as a whole.")
+    ] = None,
+    rubric: Annotated[str | None, typer.Option(help="What a judge holds answers to, or @FILE.")] = None,
     guarantee: Annotated[float | None, typer.Option(help="Share of items that agree with --against at least.")] = None,
     against: Annotated[str | None, typer.Option(help="PROVIDER/MODEL that the guarantee is measured by.")] = None,
     confidence: Annotated[float, typer.Option(help="Of the guarantee.")] = 0.95,
@@ -88,8 +92,10 @@ def submit(
     given: dict[str, Any] = {
         "labels": _labels(labels, labels_file),
         "schema": _schema(schema),
-        "prompt": _prompt(prompt),
+        "prompt": _or_file(prompt, "--prompt"),
         "strategy": strategy,
+        "accept_pattern": accept_pattern,
+        "rubric": _or_file(rubric, "--rubric"),
         "council": council,
         "guarantee": guarantee,
         "against": against,
@@ -334,10 +340,10 @@ def _schema(given: str | None) -> Any:
         raise UsageError(f"--schema: not JSON: {str(error)[:200]}") from None
 
 
-def _prompt(given: str | None) -> str | None:
+def _or_file(given: str | None, option: str) -> str | None:
     if given is None or not given.startswith("@"):
         return given
-    return _read(Path(given[1:]), "--prompt").strip()
+    return _read(Path(given[1:]), option).strip()
 
 
 def _read(path: Path, option: str) -> str:

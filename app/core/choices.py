@@ -55,15 +55,15 @@ class Bandit:
 Choice = Experiment | Bandit
 
 
-def parse(text: str, council: int | None = None, full: bool | None = None) -> Recipe | Choice:
-    """A plain recipe, or a choice among several. Raises ``RecipeError``."""
+def parse(text: str, council: int | None = None, full: bool | None = None, check: str | None = None) -> Recipe | Choice:
+    """A plain recipe, or a choice among several, with what they leave out. Raises ``RecipeError``."""
     form = re.fullmatch(r"\s*(experiment|bandit)\s*\((.*)\)\s*", text, re.DOTALL)
     if form is None:
-        return recipes.parse(text, council, full)
+        return recipes.parse(text, council, full, check)
     parts = _parts(form.group(2))
     if form.group(1) == EXPERIMENT:
-        return _experiment(parts, council, full)
-    return _bandit(parts, council, full)
+        return _experiment(parts, council, full, check)
+    return _bandit(parts, council, full, check)
 
 
 def plain(choice: Recipe | Choice) -> Recipe:
@@ -78,7 +78,7 @@ def from_json(data: dict[str, Any]) -> Choice:
     return Bandit(arms)
 
 
-def _experiment(parts: list[str], council: int | None, full: bool | None) -> Experiment:
+def _experiment(parts: list[str], council: int | None, full: bool | None, check: str | None) -> Experiment:
     hint = "write experiment(majority-vote, single-query, 0.5)"
     if len(parts) == 2:
         parts = [*parts, "0.5"]
@@ -86,11 +86,11 @@ def _experiment(parts: list[str], council: int | None, full: bool | None) -> Exp
         raise RecipeError(f"an experiment has two recipes and a share, not {len(parts)} parts", hint=hint)
     if not re.fullmatch(r"0?\.\d{1,4}", parts[2]) or float(parts[2]) == 0:
         raise RecipeError(f"{parts[2][:40]!r} is no share of the items", hint="choose more than 0 and less than 1")
-    arms = _distinct([recipes.parse(part, council, full) for part in parts[:2]])
+    arms = _distinct([recipes.parse(part, council, full, check) for part in parts[:2]])
     return Experiment((arms[0], arms[1]), float(parts[2]))
 
 
-def _bandit(parts: list[str], council: int | None, full: bool | None) -> Bandit:
+def _bandit(parts: list[str], council: int | None, full: bool | None, check: str | None) -> Bandit:
     pinned = next((p.partition("=")[2] for p in parts if re.match(r"models\s*=", p)), None)
     if pinned is not None:
         if len(parts) != 2:
@@ -100,7 +100,7 @@ def _bandit(parts: list[str], council: int | None, full: bool | None) -> Bandit:
         inner = base[:-1] + ", " if base.endswith(")") and not base.endswith("()") else base.removesuffix("()") + "("
         # Each has its turn as the first; the others stand behind it, should it fail.
         parts = [f"{inner}models={'+'.join(names[n:] + names[:n])})" for n in range(len(names))]
-    arms = _distinct([recipes.parse(part, council, full) for part in parts])
+    arms = _distinct([recipes.parse(part, council, full, check) for part in parts])
     if not 2 <= len(arms) <= MOST_ARMS:
         raise RecipeError(f"a bandit has 2 to {MOST_ARMS} arms, not {len(arms)}", hint="bandit(RECIPE, RECIPE, ...)")
     return Bandit(arms)

@@ -24,6 +24,7 @@ from app.core.balancing import Mode
 from app.core.choices import Choice
 from app.core.errors import InputError, UsageError
 from app.core.guarantee import Promise
+from app.core.pattern import MOST_PATTERN
 from app.core.recipe import Recipe
 from app.core.routing import Lane, Routing, Terms, Wanted
 from app.core.selection import Preset
@@ -33,6 +34,7 @@ from app.ledger import door, health
 from app.ledger.door import NewJob, Row, Stored
 from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
+from app.services.acceptance import check_means, check_pattern, usual_check
 from app.services.arms import check_arms, check_guarantee, in_arms
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
@@ -97,6 +99,11 @@ class JobSpec(BaseModel):
     against: Annotated[str, Field(min_length=3, max_length=200)] | None = None
     confidence: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] = 0.95
 
+    accept_pattern: Annotated[str, Field(min_length=1, max_length=MOST_PATTERN)] | None = None
+    """A regular expression that an answer has to match as a whole; what does not is no answer (``core.pattern``)."""
+    rubric: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    """What a judge holds an answer to that is to be accepted."""
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.task == "classify":
@@ -120,6 +127,9 @@ class JobSpec(BaseModel):
         check_guarantee(self.guarantee, self.against, self.task, self.strategy, self.similar, self.pack)
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
+        check_pattern(self.task, self.accept_pattern)
+        if self.rubric is not None and not _storable(self.rubric):
+            raise ValueError("the rubric holds a NUL character or half of a surrogate pair")
         return self
 
     @property
@@ -129,11 +139,14 @@ class JobSpec(BaseModel):
 
     @property
     def choice(self) -> Recipe | Choice:
-        """Raises ``RecipeError``."""
+        """Raises ``RecipeError``, and ``UsageError`` where it goes by what was not given."""
         default = "majority-vote" if self.task == "classify" else "single-query"
         if self.guarantee is not None:
             default = f"guaranteed(against={self.against})"
-        return choices.parse(self.strategy or default, self.council, True if self.full_council else None)
+        check = usual_check(self.task, self.accept_pattern, self.rubric)
+        choice = choices.parse(self.strategy or default, self.council, True if self.full_council else None, check)
+        check_means([choice] if isinstance(choice, Recipe) else choice.arms, self.accept_pattern, self.rubric)
+        return choice
 
     @property
     def choice_json(self) -> dict[str, Any] | None:
@@ -167,7 +180,8 @@ class JobSpec(BaseModel):
 
     @property
     def task_of_items(self) -> Task:
-        return Task(TaskKind(self.task), tuple(self.labels), self.schema_, self.prompt)
+        kind = TaskKind(self.task)
+        return Task(kind, tuple(self.labels), self.schema_, self.prompt, self.accept_pattern, self.rubric)
 
 
 class Item(BaseModel):

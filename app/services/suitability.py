@@ -57,7 +57,7 @@ def able(deployments: Iterable[Deployment], wanted: Wanted, latencies: Latencies
         why, hint = _emptied(sifted, fleet, wanted, latencies or {})
         raise UsageError(f"no deployment of the fleet may serve this job: {why}", hint=hint)
     families = len({d.family for d in sifted.serving})
-    if wanted.recipe.strategy == "majority-vote" and families < wanted.recipe.quorum:
+    if wanted.recipe.shape.tallied and families < wanted.recipe.quorum:
         unpriced = sum("unpriced" in names for names in sifted.refused.values())
         raise UsageError(
             f"a quorum of {wanted.recipe.quorum} needs as many model families, and the fleet has {families} "
