@@ -241,7 +241,7 @@ def _known(text: str, digits: str, sizes: list[int], groups: Sequence[tuple[int,
         return None  # a row of years
     if len(sizes) == 2 and marks == {"."} and sizes[0] < 6 < sizes[1]:
         return None  # a fraction
-    if len(sizes) > 1 and sizes[0] > 1 and all(text[b - 1] == "0" for _, b in groups):
+    if len(sizes) > 1 and sizes[0] > 1 and all(text[a:b].endswith("00") or text[a:b] == "0" for a, b in groups):
         return None  # round numbers
     if (
         len(digits) >= 12
