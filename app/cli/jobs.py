@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.core.outlook import Outlook
     from app.ledger.reports import JobStatus, Progress
     from app.ledger.states import JobState
+    from app.ledger.traits import Sorting
 
 _WAITING_SHOWN = 5
 
@@ -42,7 +43,7 @@ def status(
 ) -> None:
     """How far a job is, and what it has cost; without a job, the list of jobs."""
     from app.cli import choice
-    from app.ledger import reports
+    from app.ledger import reports, traits
 
     if job is None:
         with servers.ledger() as engine:
@@ -60,17 +61,19 @@ def status(
         return
     settings = servers.settings(redis=False)
     with servers.engine(settings) as engine, servers.lookout(settings, job) as look:
-        found = reports.status(engine, job)
+        found, sorted_ = reports.status(engine, job), traits.sorting(engine, job)
         ahead = look() if found.progress.pending else None
         chosen = choice.status_of(engine, job)
     if as_json:
-        put_json({**found.to_json(), **chosen, "waiting": None if ahead is None else ahead.to_json()})
+        waiting = None if ahead is None else ahead.to_json()
+        put_json({**found.to_json(), **sorted_.to_json(), **chosen, "waiting": waiting})
     else:
-        put(_status_words(found) + choice.status_words(chosen) + (_waiting_words(ahead) if ahead is not None else ""))
+        words = _status_words(found, sorted_) + choice.status_words(chosen)
+        put(words + (_waiting_words(ahead) if ahead is not None else ""))
     _leave_as(found.progress)
 
 
-def _status_words(found: JobStatus) -> str:
+def _status_words(found: JobStatus, sorted_: Sorting) -> str:
     at = found.progress
     attempts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(found.attempts.items()))
     lines = [
@@ -83,6 +86,10 @@ def _status_words(found: JobStatus) -> str:
         f"tokens    {found.input_tokens:,} in, {found.output_tokens:,} out",
         f"cost      {cost(found.cost_micro / 1e6, found.unpriced, 'calls')}",
     ]
+    if sorted_.private or sorted_.redacted:
+        lines.append(f"privacy   {sorted_.private:,} private, {sorted_.redacted:,} redacted")
+    if others := [f"{n:,} {lane}" for lane, n in sorted_.lanes.items() if not lane.startswith("private")]:
+        lines.append(f"lanes     {', '.join(map(one_line, others))}")
     if found.duplicates or found.similar:
         lines.append(f"doubles   {found.duplicates:,} identical items and {found.similar:,} similar ones asked once")
     if found.reused:

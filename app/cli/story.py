@@ -24,6 +24,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if (first := found["same_as"]) is not None:
         alike = "the same" if first["similarity"] is None else f"nearly the same ({first['similarity']:.2f})"
         yield f"asks      {alike} as {one_line(first['custom_id'])}: asked once, for both"
+    yield from _traits(found)
     yield f"recipe    {found['recipe']}, tier {found['tier']}"
     if found["plan"] is None:
         yield "plan      none: it never left the yard" if found["decision"] else "plan      none yet: it is in the yard"
@@ -70,6 +71,21 @@ def _chosen(chosen: dict[str, Any], seats: list[dict[str, Any]]) -> Iterator[str
         for at, seat in enumerate(seats)
     ]
     yield f"          {'; '.join(known)}"
+
+
+def _traits(found: dict[str, Any]) -> Iterator[str]:
+    """What it is like, each with the rule that says so; and the lane in which it travels for that."""
+    title = "traits"
+    for name, trait in found["traits"].items():
+        if isinstance(trait, dict) and "why" in trait:
+            yield f"{title:10}{name} {trait['value']}: {one_line(trait['why'], 200)}"
+            title = ""
+    if kinds := found["traits"].get("privacy"):
+        what = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        done = "leaves without it" if "redacted" in found["traits"] else "asked of local deployments only"
+        yield f"{title:10}personal data: {what}; {done}"
+    if "tokens" in found["traits"]:
+        yield f"{title:10}about {found['traits']['tokens']:,} tokens"
 
 
 def _decision(decision: dict[str, Any] | None) -> Iterator[str]:

@@ -71,6 +71,16 @@ def submit(
         str | None,
         typer.Option(help="soonest-free, round-robin, weighted, least-busy, latency or cost; else as the fleet says."),
     ] = None,
+    privacy: Annotated[
+        str, typer.Option(help="Items with personal data: guard (asked of local models only) or redact.")
+    ] = "guard",
+    complexity: Annotated[
+        str | None, typer.Option(help="What they are: factual, creative, reasoning or multi-step; else by rules.")
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="code, long-documents, creative, extraction, images or none; else by rules.")
+    ] = None,
+    latency: Annotated[str | None, typer.Option(help="interactive or batch; else by the deadline.")] = None,
     allow_cached: Annotated[
         bool, typer.Option("--allow-cached", help="Where nobody can be asked, take an earlier job's answer.")
     ] = False,
@@ -112,6 +122,10 @@ def submit(
         "max_call_cost_usd": max_call_cost,
         "optimise": optimise,
         "balance": balance,
+        "privacy": privacy,
+        "complexity": complexity,
+        "domain": domain,
+        "latency": latency,
         "allow_cached": allow_cached,
         "dedupe": not no_dedupe,
         "similar": similar,
@@ -169,19 +183,25 @@ class _Source:
 
 
 def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_json: bool) -> None:
+    from app.services.screening import Screened, warning
     from app.services.submitting import Submitter
 
+    seen = Screened()
     with servers.engine(found) as engine:
         submitter = Submitter(engine, servers.fleet_file(found))
         able = submitter.check(spec)  # before a large file is read
         with source.rows(spec) as rows:
-            stored = submitter.submit(spec, rows, source.skipped.duplicate if source.skipped else None)
+            stored = submitter.submit(spec, rows, source.skipped.duplicate if source.skipped else None, seen)
         servers.ring(found)
         if source.skipped is not None:
             source.skipped.tell()
         say(f"{stored.items:,} items " + ("are stored already under this key" if stored.existing else "stored"))
+        if told := warning(seen, submitter.fleet.current().deployments, spec.wanted):
+            say(told)
         if as_json:
-            put_json({"job": stored.job_id, "items": stored.items, "existing": stored.existing})
+            put_json(
+                {"job": stored.job_id, "items": stored.items, "existing": stored.existing, "privacy": seen.to_json()}
+            )
         else:
             put(stored.job_id + "\n")
         if follow:
@@ -196,23 +216,29 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     from app.services.estimating import estimate
+    from app.services.screening import Screen, Screened, check_words, warning
     from app.services.suitability import able, first_asked, sift
 
+    check_words(spec)
     everyone, latencies = servers.fleet_file(servers.load()).current().deployments, _latencies(spec)
     deployments = able(everyone, spec.wanted, latencies)
     refused = sift(everyone, spec.wanted, latencies).refused
     seated = first_asked(deployments, spec.wanted)
     unpriced = [name for name, why in refused.items() if why[0] == "unpriced"]
+    seen = Screened()
     with source.rows(spec) as rows:
-        made = estimate(deployments, spec.wanted, spec.task_of_items, rows, dedupe=spec.dedupe)
+        screened = Screen.of(spec, deployments).rows(rows, seen)
+        made = estimate(deployments, spec.wanted, spec.task_of_items, screened, dedupe=spec.dedupe)
     if not made.items:
         raise InputError("the input holds no items", hint="a table needs a header and at least one row")
     if source.skipped is not None:
         source.skipped.tell()
+    if told := warning(seen, everyone, spec.wanted):
+        say(told)
     if as_json:
         others = [d.name for d in deployments if d.name not in seated]
         who = {"seated": seated, "in_reserve": others, "left_out": refused, "left_out_unpriced": unpriced}
-        put_json({"recipe": str(spec.recipe), **made.to_json(), **who})
+        put_json({"recipe": str(spec.recipe), **made.to_json(), **who, "privacy": seen.to_json()})
     else:
         put(_estimate_words(spec, made, unpriced) + _who_words(seated, [d.name for d in deployments], refused))
 

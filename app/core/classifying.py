@@ -48,13 +48,13 @@ _CODE_WORDS = re.compile(
 )
 _CREATIVE = re.compile(
     r"\b(?:write|compose|invent|make up|imagine|draft|schreib\w*|écri\w*|escrib\w*)\b.{0,60}"
-    r"\b(?:poem|story|stories|haiku|sonnet|song|lyrics|slogan|tagline|limerick|novel|screenplay|fairy tale|joke|dialogue"
+    r"\b(?:poem|story|stories|haiku|sonnet|song|lyrics|slogan|tagline|limerick|novel|screenplay|fairy tale|joke"
     r"|gedicht|geschichte|poème|histoire|poema|cuento)\b",
     _I | re.DOTALL,
 )
 _EXTRACTION = re.compile(
-    r"\b(?:extract|list|pull out|find)\b.{0,30}\b(?:all|every|each)\b.{0,60}\b(?:names?|dates?|amounts?|entities|addresses"
-    r"|places|people|companies|numbers|fields)\b|\bextract the\b",
+    r"\b(?:extract|list|pull out|find)\b.{0,30}\b(?:all|every|each)\b.{0,60}\b(?:names?|dates?|amounts?|entities"
+    r"|addresses|places|people|companies|numbers|fields)\b|\bextract the\b",
     _I,
 )
 _REASONING = re.compile(
@@ -62,7 +62,9 @@ _REASONING = re.compile(
     r"|explain why|what would happen if|trade-?offs?|pros and cons|argue|justify|beweise?|démontre\w*)\b",
     _I,
 )
-_STEPS = re.compile(r"(?m)^\s*(?:step\s+)?[1-9][.)]\s|\b(?:first|second|then|after that|next|finally|zuerst|danach)\b[, ]", _I)
+_STEPS = re.compile(
+    r"(?m)^\s*(?:step\s+)?[1-9][.)]\s|\b(?:first|second|then|after that|next|finally|zuerst|danach)\b[, ]", _I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +208,5 @@ def _domain(text: str) -> Trait | None:
 
 
 def _window(tokens: int, widest: int) -> int:
-    """A token more than the widest of ``_WINDOWS`` that so many fill, where anybody has it; 0: they may fit into all."""
+    """A token more than the widest of ``_WINDOWS`` that so many fill, where anybody has that; 0: any may do."""
     return max((window + 1 for window in _WINDOWS if window <= tokens and window < widest), default=0)

@@ -63,6 +63,8 @@ class Next(StrEnum):
     WIDER = "wider"
     """Only those with room for the question."""
     OTHER_VENDOR = "other_vendor"
+    LOCAL = "local"
+    """Only those that run in the house: the question holds what must not leave it."""
     NOBODY = "nobody"
     """The request itself is wrong: it is not sent to others unchanged, and the item fails."""
 
@@ -98,6 +100,7 @@ MATRIX: dict[FailureKind, Rule] = {
     FailureKind.BUDGET: Rule(Mark.NONE, Next.ANYONE),
     FailureKind.OVERDUE: Rule(Mark.NONE, Next.ANYONE),
     FailureKind.AMBIGUOUS: Rule(Mark.NONE, Next.ANYONE),
+    FailureKind.PRIVACY: Rule(Mark.NONE, Next.LOCAL),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -232,6 +232,13 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     "models": _names,
     "against": _name,
 }
+
+
+def fitted(recipe: Recipe, voices: int) -> Recipe:
+    """The recipe for a fleet that has fewer voices than its quorum wants: the most that these can agree on."""
+    if "quorum" not in recipe.shape.parameters or not 1 <= voices < recipe.quorum:
+        return recipe
+    return replace(recipe, council=voices, quorum=voices // 2 + 1)
 
 
 def _build(strategy: str, given: dict[str, Any]) -> Recipe:

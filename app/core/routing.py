@@ -53,6 +53,7 @@ class Routing:
     ``exclude``: providers or provider/model; ``max_latency_ms``: of an ordinary call; ``max_call_micro``: of its cost;
     ``optimise``: the preset of the score's weights; ``balance``: how load is spread among equals; ``privacy``: what
     becomes of an item with personal data (``guard``: local deployments only; ``redact``: leaves without it).
+    ``complexity``, ``domain``, ``latency``: what the producer says of its items, in the words of ``core.classifying``.
     ``baseline``: the deployment that the receipt compares with, ``audit``: the share of the items put to it for that.
     """
 
@@ -62,6 +63,9 @@ class Routing:
     optimise: str = ""
     balance: str = ""
     privacy: str = ""
+    complexity: str = ""
+    domain: str = ""
+    latency: str = ""
     baseline: str = ""
     audit: float = 0.0
 

@@ -15,7 +15,7 @@ from app.core.values import FailureKind
 # Its first version writes an answer of its own, and never said how the voices stood to it.
 _NEVER_CONTESTED = ("synthesize-best",)
 # Reasons to close a plan that are not the council's own.
-_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset")
+_STOPPED_FROM_OUTSIDE = ("overdue", "cancelled", "unpriced", "no_reset", "privacy")
 
 
 HEDGED = "hedged"
@@ -119,7 +119,7 @@ class Table:
         done = {
             self.seat(b).deployment
             for b in self.ballots
-            if b.tries and b.failure not in PASSES and self.seat(b).role == role
+            if (b.tries or b.failure is FailureKind.PRIVACY) and b.failure not in PASSES and self.seat(b).role == role
         }
         barred = {self.seat(b).provider for b in self.ballots if b.failure in VENDOR_WIDE}
         room = self._room_needed()
@@ -216,6 +216,8 @@ class Table:
             reason = "invalid_request"
         elif self.plan.closed in _STOPPED_FROM_OUTSIDE and not exhausted and self._budget_left() >= 1:
             reason = self.plan.closed
+        elif kinds == [FailureKind.PRIVACY.value]:
+            reason = "privacy"
         elif reason is None:
             reason = "abstained" if self._abstentions() and not kinds else "no_answer"
         if kinds and reason not in kinds:

@@ -46,6 +46,7 @@ class FailureKind(StrEnum):
     BUDGET = "budget"
     OVERDUE = "overdue"
     AMBIGUOUS = "ambiguous"
+    PRIVACY = "privacy"
 
 
 class Finish(StrEnum):

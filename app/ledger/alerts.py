@@ -31,6 +31,7 @@ _OURS = [
     FailureKind.BUDGET.value,
     FailureKind.OVERDUE.value,
     FailureKind.AMBIGUOUS.value,
+    FailureKind.PRIVACY.value,
 ]
 # A bad key, an unpaid bill and a model that is gone have alerts of their own: told as a rate they would be told twice.
 _TOLD_OTHERWISE = sorted(kind.value for kind in PUTS_OUT)

@@ -265,7 +265,8 @@ def no_job(job_id: str) -> NotFound:
 _RESULT_COLUMNS = """
 SELECT i.n, i.custom_id, coalesce(d.status, 'pending') AS status, d.answer, d.agreement, d.confidence,
        split_part(j.recipe, '@', 1) AS strategy,
-       coalesce(d.flags, '{}') || CASE WHEN d.item_id IS NOT NULL AND d.cost_micro IS NULL THEN '{unpriced}'
+       coalesce(d.flags, '{}') || CASE WHEN i.lane LIKE 'private%%' THEN '{private}' ELSE '{}' END::text[]
+                               || CASE WHEN d.item_id IS NOT NULL AND d.cost_micro IS NULL THEN '{unpriced}'
                                        ELSE '{}' END::text[] AS flags,
        coalesce(d.votes, 0) AS votes, coalesce(d.abstentions, 0) AS abstentions, coalesce(d.calls, 0) AS calls,
        CASE WHEN d.item_id IS NULL THEN 0 ELSE d.cost_micro END / 1e6::float8 AS cost_usd, d.latency_ms, d.reason

@@ -16,6 +16,7 @@ from app.core.plan import Plan
 from app.core.routing import Lane, Routing
 from app.core.sameness import DUPLICATE, SIMILAR
 from app.ledger.reports import no_job
+from app.ledger.traits import traits_of
 
 _BATCH = 500
 
@@ -75,7 +76,8 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
 
 _ITEM = """
 SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, coalesce(f.chunk_id, i.chunk_id) AS chunk_id, j.recipe, j.tier,
-       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity, j.routing, i.lane
+       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity, i.lane, i.traits, j.routing,
+       j.max_cost_micro, extract(epoch FROM j.deadline_at - j.created_at)::float8 AS deadline_s
 FROM items i JOIN jobs j ON j.id = i.job_id LEFT JOIN items f ON f.id = i.same_as
 WHERE i.job_id = %s AND i.custom_id = %s
 """
@@ -118,10 +120,11 @@ WHERE v.chunk_id = ANY(%s) AND v.item_id = %s ORDER BY v.chunk_id, v.seat
 """
 
 _DECISION = """
-SELECT chunk_id, status, answer, agreement, confidence, votes, abstentions, calls, cost_micro / 1e6::float8 AS cost_usd,
-       latency_ms, flags || CASE WHEN cost_micro IS NULL THEN '{unpriced}' ELSE '{}' END::text[] AS flags, reason,
+SELECT decisions.chunk_id, status, answer, agreement, confidence, votes, abstentions, calls, cost_micro / 1e6::float8 AS cost_usd,
+       latency_ms, flags || CASE WHEN i.lane LIKE 'private%%' THEN '{private}' ELSE '{}' END::text[]
+                         || CASE WHEN cost_micro IS NULL THEN '{unpriced}' ELSE '{}' END::text[] AS flags, reason,
        ballots, decided_at
-FROM decisions WHERE item_id = %s
+FROM decisions JOIN items i ON i.id = item_id WHERE item_id = %s
 """
 
 
@@ -162,6 +165,8 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         "recipe": item.recipe,
         "task": item.task,
         "chosen": _chosen(Routing.from_json(item.routing), Lane.parse(item.lane)),
+        "lane": item.lane,
+        "traits": traits_of(dict(item._mapping), item.traits),
         "plan": _plan(plans.get(item.chunk_id)),
         "chunks": [{**chunk, "plan": _plan(chunk["plan"])} for chunk in chunks],
         "waves": waves,

@@ -15,6 +15,7 @@ from app.core.ballots import Ask
 from app.core.plan import Plan
 from app.core.recipe import Recipe
 from app.core.routing import Terms
+from app.ledger import doubles
 from app.ledger.reports import no_job
 from app.ledger.settling import RungAsk
 
@@ -159,6 +160,11 @@ def waiting_cached(engine: Engine) -> list[Waits]:
             " AND EXISTS (SELECT FROM items WHERE job_id = j.id AND state = 'ready')"
         )
         return [Waits(job_id, recipes.parse(recipe), Terms.of("", *terms)) for job_id, recipe, *terms in rows]
+
+
+def give_up(connection: Connection, job: WaitingJob, reason: str) -> None:
+    """What waits of a job in one lane, and its doubles, become undecided for this reason."""
+    doubles.give_up(connection, reason, "j.id = %s AND i.lane = %s", job.place)
 
 
 def queued_calls(connection: Connection) -> dict[str, tuple[int, int]]:

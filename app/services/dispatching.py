@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Verdict
-from app.core.recipe import Recipe
+from app.core.recipe import Recipe, fitted
 from app.core.seating import Chunk, seat_chunk
+from app.core.selection import eligible
 from app.core.strategies import decide
 from app.core.tracks import Track
-from app.ledger import commons, yard
+from app.ledger import commons, settling, yard
 from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
@@ -49,9 +50,11 @@ class Dispatcher:
             if connection is None:
                 return done
             jobs = yard.waiting_jobs(connection, most=self.chunk_size * 1000)
-            if not jobs:
-                return done
-            tracks = self.view.tracks(yard.queued_calls(connection))
+            homeless = [job for job in jobs if job.terms.lane.private and not self._voices_at_home(job, job.recipe)]
+            for job in homeless:
+                yard.give_up(connection, job, "privacy")
+                jobs.remove(job)
+            tracks = self.view.tracks(yard.queued_calls(connection)) if jobs else []
             ration(tracks, jobs)
             ready = {job.place: job.ready for job in jobs}
             load = Counter({job.id: job.on_track for job in jobs})
@@ -75,7 +78,14 @@ class Dispatcher:
                 ready[job.place] -= chunk.size
                 if ready[job.place] <= 0 or claimed is None:
                     jobs.remove(job)
+        for job_id in {job.id for job in homeless}:
+            settling.finish_job(self.engine, job_id)
         return done
+
+    def _voices_at_home(self, job: WaitingJob, recipe: Recipe) -> int:
+        """Families of the fleet that may see a private lane's items, well or not."""
+        wanted = job.terms.wanted(recipe)
+        return len({d.family for d in self.view.fleet.current().deployments if eligible(d, wanted) is None})
 
     @staticmethod
     def _claim(
@@ -99,6 +109,8 @@ class Dispatcher:
 
     def _seat(self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int) -> Chunk | None:
         """The job's own wish of balancing comes before what the fleet file says for its tier."""
+        if job.terms.lane.private:
+            recipe = fitted(recipe, self._voices_at_home(job, recipe))
         wanted = job.terms.wanted(recipe)
         if not wanted.routing.balance:
             of_tier = self.view.fleet.current().balance.get(wanted.tier, "")

@@ -33,6 +33,7 @@ from app.registry.secrets import missing
 from app.services import packs
 from app.services.admission import Admission, Admitted, Refused, Wait
 from app.services.calls import marked_cold
+from app.services.discretion import Discretion
 from app.services.feedback import Feedback, Flown
 from app.services.hedging import Hedge, Ring, patience_s
 from app.services.keyring import Keyring, Lane
@@ -144,6 +145,9 @@ class Errand:
     def _prepare(self) -> None:
         """Word the questions, or refuse them all where no call is to be made."""
         ask, deployment = self._ask, self._deployment
+        self._discretion = Discretion.of(self._ask, deployment)
+        ask = self._ask = self._discretion.ask
+        self._record.through = self._discretion.cast
         pack = ask.plan.seats[ask.seat].pack
         self._wording = Wording(ask, deployment, self._pulse(), self._pulse(pack) if pack > 1 else Pulse())
         self._find_lanes()
@@ -153,6 +157,8 @@ class Errand:
             self._hedge = Hedge(self._means.engine, ask.id, ask.chunk_id, patience, self._ring)
         if ask.job_state == "cancelled":
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
+        elif self._discretion.barred:
+            self._refuse_all(FailureKind.PRIVACY, "the item must not leave, and this deployment is not local")
         elif without := missing([self._row]):
             self._refuse_all(FailureKind.AUTH, f"no key: {without[self._row.name]}")
         elif ask.max_cost_micro is not None and deployment.price is None:
@@ -181,6 +187,8 @@ class Errand:
                 self._look_up(fleet)
             except NotFound:
                 return Refused(FailureKind.MODEL_NOT_FOUND, _GONE)
+            if self._discretion.deployment.local and not self._deployment.local:
+                return Refused(FailureKind.PRIVACY, "the deployment is no longer local")
             if without := missing([self._row]):
                 return Refused(FailureKind.AUTH, f"no key: {without[self._row.name]}")
         elif self._means.keyring.usable(self._row) in (self._keys, []):  # an empty key file is just being written
@@ -230,6 +238,8 @@ class Errand:
         if now >= self._overdue_at:
             self._refuse_all(FailureKind.OVERDUE, "the deadline has passed")
             return 0.0
+        if self._keep_in():
+            return 0.0
         # Those that failed least go first: the one call of a probe, and what a nearly spent retry budget lets through.
         due = sorted((q for q in self._todo if q.not_before <= now), key=lambda q: q.failed)
         if not due:
@@ -261,6 +271,20 @@ class Errand:
             self._todo = [question for question in self._todo if not outrun.issuperset(question.item_ids)]
         again_s = self._hedge.look_again_s()
         return wait_s if again_s is None else again_s if wait_s is None else min(wait_s, again_s)
+
+    def _keep_in(self) -> bool:
+        """Refuse the questions that hold what must not leave; was there any? Each is looked at once as it is worded."""
+        found = [(q, kinds) for q in self._todo if not q.vetted and (kinds := self._discretion.betrays(q.request))]
+        for question in self._todo:
+            question.vetted = True
+        for question, kinds in found:
+            self._todo.remove(question)
+            if question.ids:
+                self._todo += packs.unpacked(self._wording, question)
+            else:
+                reason = f"it holds {kinds}, and this deployment is not local"
+                self._fail(question, None, FailureKind.PRIVACY, reason)
+        return bool(found)
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
         """Let through what may go. Returns as ``_launch``."""

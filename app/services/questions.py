@@ -45,6 +45,8 @@ class Question:
     ids: tuple[str, ...] = ()
     pack: int = 1
     """Of a pack: its other items, the ids of all, and how many its seat takes at most."""
+    vetted: bool = False
+    """It was looked at for what must not leave."""
 
     @property
     def items(self) -> tuple[TakenItem, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -34,6 +35,8 @@ class Record:
         self._castings: list[Casting] = []
         self.ended = False
         """The ask has been written down as done."""
+        self.through: Callable[[Casting], Casting] = lambda casting: casting
+        """What becomes of a vote before it is written down."""
         self.unsure = False
         """Postgres went away while attempts were being opened: rows of calls that were never made may stand open."""
 
@@ -41,7 +44,7 @@ class Record:
         self._closings.append(closing)
 
     def cast(self, casting: Casting) -> None:
-        self._castings.append(casting)
+        self._castings.append(self.through(casting))
 
     def fail(
         self,

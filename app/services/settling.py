@@ -27,6 +27,7 @@ from app.services.commons import Commons
 from app.services.dispatching import RING_PATIENCE_S
 from app.services.fleetview import UNKNOWN_LATENCY_MS, FleetView, Seen
 from app.services.outlook import outlook_of
+from app.services.screening import at_home
 
 # A chunk that finds nobody to ask looks again within these bounds, or when its deadline comes.
 _PARK_LEAST_S, _PARK_MOST_S = 5.0, 300.0
@@ -165,7 +166,10 @@ class Settler:
         if _would_ask(plan.extended(seats), tables, stuck):
             return None
         seats = self._bench(replace(chunk, terms=replace(chunk.terms, budget=False)), plan, hopeful, frozenset())
-        return plan.ended("unpriced" if _would_ask(plan.extended(seats), tables, stuck) else "nobody_left")
+        if _would_ask(plan.extended(seats), tables, stuck):
+            return plan.ended("unpriced")
+        homeless = chunk.terms.lane.private and not any(s.deployment.local for s in everyone)
+        return plan.ended("privacy" if homeless else "nobody_left")
 
     def _shut_until_deadline(self, chunk: OpenChunk, plan: Plan, everyone: list[Seen]) -> bool:
         """Does every quota that may serve start anew only after the job's deadline?"""
@@ -192,7 +196,13 @@ class Settler:
             for s in seen
         ]  # fmt: skip
         self.view.dress(tracks, chunk.job_id)
-        return further_seats(tracks, chunk.terms.wanted(plan.recipe), plan, seated)
+        wanted = chunk.terms.wanted(plan.recipe)
+        seats = further_seats(tracks, wanted, plan, seated)
+        if any(b.failure is FailureKind.PRIVACY for ballots in chunk.tables.values() for b in ballots):
+            # What was not let out of the house is asked in the house, whatever the tier.
+            names = {seat.deployment for seat in seats}
+            seats += tuple(s for s in further_seats(tracks, at_home(wanted), plan, seated) if s.deployment not in names)
+        return seats
 
 
 def _without(asks: dict[Ask, list[int]], held: frozenset[int]) -> dict[Ask, list[int]]:

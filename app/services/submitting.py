@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import orjson
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Engine
 
@@ -22,6 +23,7 @@ from app.core import choices, injection, packing, similarity
 from app.core import recipe as recipes
 from app.core.balancing import Mode
 from app.core.choices import Choice
+from app.core.classifying import Complexity, Domain, Haste
 from app.core.errors import InputError, UsageError
 from app.core.guarantee import Promise
 from app.core.pattern import MOST_PATTERN
@@ -38,7 +40,10 @@ from app.services.acceptance import check_means, check_pattern, usual_check
 from app.services.arms import check_arms, check_guarantee, in_arms
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
+from app.services.screening import Screen, Screened, check_words
 from app.services.suitability import Latencies, able
+
+log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_ITEMS = 50_000
 MAX_MESSAGE_BYTES = 20_000_000
@@ -93,6 +98,12 @@ class JobSpec(BaseModel):
     """Take votes that the team has bought up to so long ago, by the same prompt of the same model."""
     pack: Annotated[int, Field(ge=1, le=packing.MOST)] | Literal["auto"] = 1
     """Short items that go into one call, at most; ``auto``: as many as a sample shows to change no answer."""
+    privacy: Literal["guard", "redact"] = "guard"
+    """Of items with personal data or secrets: they are asked of local deployments only, or leave without it."""
+    complexity: Complexity | None = None
+    domain: Domain | None = None
+    latency: Haste | None = None
+    """What the items are like, where the producer knows it better than the rules of ``app.core.classifying``."""
 
     guarantee: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] | None = None
     """Share of the items whose answer is that of ``against`` at least, with ``confidence``."""
@@ -169,8 +180,13 @@ class JobSpec(BaseModel):
             exclude=tuple(sorted(set(self.exclude))),
             max_latency_ms=None if self.max_latency_s is None else round(self.max_latency_s * 1000),
             max_call_micro=None if self.max_call_cost_usd is None else round(self.max_call_cost_usd * 1_000_000),
-            optimise="" if self.optimise == "balanced" else self.optimise,
+            # Whoever says that a person waits, and nothing else, wants the quick ones.
+            optimise=self.optimise if self.optimise != "balanced" else "latency" * (self.latency == "interactive"),
             balance=self.balance or "",
+            privacy="" if self.privacy == "guard" else self.privacy,
+            complexity=self.complexity or "",
+            domain=self.domain or "",
+            latency=self.latency or "",
         )
 
     @property
@@ -220,12 +236,18 @@ class Submitter:
     engine: Engine
     fleet: FleetFile
 
-    def submit(self, spec: JobSpec, rows: Iterable[Row], skip_duplicates: Callable[[], None] | None = None) -> Stored:
-        """Check the job against the fleet, then store it: all of it or nothing.
+    def submit(
+        self,
+        spec: JobSpec,
+        rows: Iterable[Row],
+        skip_duplicates: Callable[[], None] | None = None,
+        seen: Screened | None = None,
+    ) -> Stored:
+        """Check the job against the fleet, then store it: all of it or nothing. ``seen``: is told what was found.
 
         Raises ``UsageError`` (``RecipeError``, ``InputError``, ``Conflict``) with nothing stored.
         """
-        self.check(spec)
+        screen = Screen.of(spec, self.check(spec))
         job = NewJob(
             id=new_job_id(),
             team=spec.team,
@@ -245,9 +267,15 @@ class Submitter:
             pack=spec.most_in_a_pack,
             choice=spec.choice_json,
         )
+        found = Screened() if seen is None else seen
+        rows = screen.rows(rows, found)
         if job.pack != 1:
             rows = apart(rows)
-        return door.store_job(self.engine, job, in_arms(spec.choice, spec.use_case, rows), skip_duplicates)
+        rows = in_arms(spec.choice, spec.use_case, rows)
+        stored = door.store_job(self.engine, job, rows, skip_duplicates)
+        if found.private or found.redacted:
+            log.info("personal data in items", action="job.screened", job=stored.job_id, **found.to_json())
+        return stored
 
     def submit_message(self, kwargs: dict[str, Any]) -> str:
         """A job from another service; returns its id. Raises ``UsageError`` in one line for whatever is wrong."""
@@ -256,6 +284,7 @@ class Submitter:
 
     def check(self, spec: JobSpec) -> list[Deployment]:
         """The deployments of the fleet file that may serve the job. Raises ``UsageError`` where they cannot."""
+        check_words(spec)
         wanted = spec.wanted
         latencies = measured(self.engine) if wanted.routing.max_latency_ms is not None else None
         deployments = self.fleet.current().deployments
