@@ -120,9 +120,10 @@ WHERE v.chunk_id = ANY(%s) AND v.item_id = %s ORDER BY v.chunk_id, v.seat
 """
 
 _DECISION = """
-SELECT decisions.chunk_id, status, answer, agreement, confidence, votes, abstentions, calls, cost_micro / 1e6::float8 AS cost_usd,
-       latency_ms, flags || CASE WHEN i.lane LIKE 'private%%' THEN '{private}' ELSE '{}' END::text[]
-                         || CASE WHEN cost_micro IS NULL THEN '{unpriced}' ELSE '{}' END::text[] AS flags, reason,
+SELECT decisions.chunk_id, status, answer, agreement, confidence, votes, abstentions, calls,
+       cost_micro / 1e6::float8 AS cost_usd, latency_ms,
+       flags || CASE WHEN i.lane LIKE 'private%%' THEN '{private}' ELSE '{}' END::text[]
+             || CASE WHEN cost_micro IS NULL THEN '{unpriced}' ELSE '{}' END::text[] AS flags, reason,
        ballots, decided_at
 FROM decisions JOIN items i ON i.id = item_id WHERE item_id = %s
 """

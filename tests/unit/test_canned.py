@@ -9,7 +9,7 @@ from app.dialects import DIALECTS
 from app.dialects.canned import refusal
 from app.dialects.manners import refused_parameter
 
-OURS = {FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.AMBIGUOUS}
+OURS = {FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.AMBIGUOUS, FailureKind.PRIVACY}
 SAID = [kind for kind in FailureKind if kind not in OURS and kind is not FailureKind.TIMEOUT]
 
 

@@ -24,7 +24,7 @@ from app.core.strategies import decide
 from app.core.values import FailureKind
 
 # Refusals of our own, before any call: they cost the item's budget nothing.
-REFUSALS = (FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE)
+REFUSALS = (FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.PRIVACY)
 VENDOR_WIDE = (FailureKind.AUTH, FailureKind.BILLING, FailureKind.CONTENT_FILTER)
 LABELS = "xyz"
 
