@@ -41,11 +41,12 @@ _CODE = re.compile(
     r"```|\bdef \w+\(|\bfunction \w*\(|#include\s*<|\bSELECT\b.{1,200}\bFROM\b|\bpublic (?:static|class)\b|=>\s*\{"
     r"|Traceback \(most recent|\bNullPointerException\b|\bsegfault\b|\bimport \w+\n|</\w+>\s*</"
 )
-_CODE_WORDS = re.compile(
-    r"\b(?:python|javascript|typescript|java|rust|golang|c\+\+|sql|regex|bash|html|css|function|method|class|compiler?"
-    r"|refactor|unit tests?|stack ?trace|api|library|algorithm|script|code|bug|debug|programm?)\b",
-    _I,
-)
+_CODE_MARKS = frozenset(("select", "traceback", "import", "public", "nullpointerexception", "segfault"))
+_CODE_WORDS = frozenset((
+    "python", "javascript", "typescript", "java", "rust", "golang", "c++", "sql", "regex", "bash", "html", "css",
+    "function", "method", "class", "compiler", "compile", "refactor", "unittest", "stacktrace", "api", "library",
+    "algorithm", "script", "code", "bug", "debug", "program", "programm",
+))  # fmt: skip
 _CREATIVE = re.compile(
     r"\b(?:write|compose|invent|make up|imagine|draft|schreib\w*|écri\w*|escrib\w*)\b.{0,60}"
     r"\b(?:poem|story|stories|haiku|sonnet|song|lyrics|slogan|tagline|limerick|novel|screenplay|fairy tale|joke"
@@ -62,6 +63,18 @@ _REASONING = re.compile(
     r"|explain why|what would happen if|trade-?offs?|pros and cons|argue|justify|beweise?|démontre\w*)\b",
     _I,
 )
+_WORD = re.compile(r"[^\W\d_]+\+{0,2}")
+_WORKS = frozenset((
+    "poem", "story", "stories", "haiku", "sonnet", "song", "lyrics", "slogan", "tagline", "limerick", "novel",
+    "screenplay", "fairy", "joke", "dialogue", "gedicht", "geschichte", "poème", "histoire", "poema", "cuento",
+))  # fmt: skip
+_TAKING_WORDS = frozenset(("extract", "list", "pull", "find"))
+_REASON_WORDS = frozenset((
+    "prove", "derive", "deduce", "step", "solve", "integral", "theorem", "probability", "many", "explain", "happen",
+    "tradeoff", "tradeoffs", "trade", "pros", "argue", "justify", "beweis", "beweise", "démontre", "démontrez",
+    "démontrer",
+))  # fmt: skip
+_STEP_WORDS = frozenset(["step", "first", "second", "then", "after", "next", "finally", "zuerst", "danach"])
 _STEPS = re.compile(
     r"(?m)^\s*(?:step\s+)?[1-9][.)]\s|\b(?:first|second|then|after that|next|finally|zuerst|danach)\b[, ]", _I
 )
@@ -121,7 +134,8 @@ class Classifier:
                 found["domain"] = ["long-documents", f"about {tokens} tokens, more than {_LONG_TOKENS}"]
         if self.by_words and "tokens" not in found:
             read = (text if said is None else said)[:_READ_CHARS]
-            for name, trait in (("complexity", _complexity(read)), ("domain", _domain(read))):
+            words = _words(read)
+            for name, trait in (("complexity", _complexity(read, words)), ("domain", _domain(read, words))):
                 if name in self.by_words and trait is not None and trait.value != getattr(self.ordinary, name).value:
                     found[name] = [trait.value, trait.why]
         return found or None
@@ -146,11 +160,11 @@ def classifier(
     instruction = "" if task.prompt is None else task.prompt[:_READ_CHARS]
     free = task.kind is TaskKind.GENERATE
     open_traits = {name for name in ("complexity", "domain") if not getattr(routing, name)}
-    read = _complexity(instruction) if free and instruction else None
+    read = _complexity(instruction, _words(instruction)) if free and instruction else None
     complexity = read or Trait("factual", "nothing in it says otherwise")
     if not free:
         complexity = Trait("factual", f"the task is {task.kind.value}: the answer stands in the item")
-    domain = _domain(instruction) if free and instruction else None
+    domain = _domain(instruction, _words(instruction)) if free and instruction else None
     if task.kind is TaskKind.EXTRACT:
         domain = Trait("extraction", "the task is extract")
     said = "the producer says so"
@@ -183,26 +197,31 @@ def _cost(tier: Tier, max_cost_usd: float | None) -> Trait:
     return Trait(value, f"tier {tier.value}")
 
 
-def _complexity(text: str) -> Trait | None:
-    if len(_STEPS.findall(text)) >= 3:
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def _complexity(text: str, words: frozenset[str]) -> Trait | None:
+    """A rule is only tried where one of its words is there at all: most texts hold none."""
+    if ("\n" in text or words & _STEP_WORDS) and len(_STEPS.findall(text)) >= 3:
         return Trait("multi-step", "three steps or more, numbered or in words of order")
     if text.count("?") >= 4:
         return Trait("multi-step", f"{text.count('?')} questions in one")
-    if match := _REASONING.search(text):
+    if words & _REASON_WORDS and (match := _REASONING.search(text)):
         return Trait("reasoning", f"it says “{match.group()[:40]}”")
-    if match := _CREATIVE.search(text):
+    if words & _WORKS and (match := _CREATIVE.search(text)):
         return Trait("creative", f"it says “{match.group()[:60]}”")
     return None
 
 
-def _domain(text: str) -> Trait | None:
-    if _CODE.search(text):
+def _domain(text: str, words: frozenset[str]) -> Trait | None:
+    if ("(" in text or "`" in text or "<" in text or words & _CODE_MARKS) and _CODE.search(text):
         return Trait("code", "it holds lines of code")
-    if len(words := {word.lower() for word in _CODE_WORDS.findall(text)}) >= 2:
-        return Trait("code", f"words of programming: {', '.join(sorted(words)[:4])}")
-    if match := _CREATIVE.search(text):
+    if len(of_code := words & _CODE_WORDS) >= 2:
+        return Trait("code", f"words of programming: {', '.join(sorted(of_code)[:4])}")
+    if words & _WORKS and (match := _CREATIVE.search(text)):
         return Trait("creative", f"it says “{match.group()[:60]}”")
-    if match := _EXTRACTION.search(text):
+    if words & _TAKING_WORDS and (match := _EXTRACTION.search(text)):
         return Trait("extraction", f"it says “{match.group()[:60]}”")
     return None
 

@@ -59,7 +59,7 @@ class Span:
 def find(text: str) -> tuple[Span, ...]:
     """Every finding in ``text``, in order, none overlapping another."""
     if text.isascii():
-        if _TRIGGER.search(text) is None and not _triggered(text):
+        if (_TRIGGER.search(text) is None and not _triggered(text)) or _dull(text):
             return ()
         return _united(_search(text))
     plain, places = _plain(text)
@@ -69,6 +69,15 @@ def find(text: str) -> tuple[Span, ...]:
     if places is None:
         return found
     return tuple(Span(s.kind, places[s.start], places[s.end - 1] + 1) for s in found)
+
+
+def _dull(text: str) -> bool:
+    """Is it a text of short words, with a short number here and there, and no word that says what the number is? A
+    quick look at what most texts are, so that the search is for the others."""
+    if shapes.DULL.fullmatch(text) is None:
+        return False
+    lowered = text.lower()
+    return " dot " not in lowered and not any(word in lowered for word in shapes.TELLING_WORDS)
 
 
 def kinds(spans: Iterable[Span]) -> dict[str, int]:
@@ -115,24 +124,47 @@ def _plain(text: str) -> tuple[str, list[int] | None]:
 
 
 def _search(text: str) -> Iterator[Span]:
-    """The parts of the search whose ground is there at all."""
-    if "@" in text or "%40" in text or "&#" in text or "dot" in text or "DOT" in text or _BRACKETED.search(text):
+    """The parts of the search whose ground is there at all: a text costs what it holds, not what might be in it."""
+    lowered = text.lower()
+    if "@" in text or "%40" in text or "&#" in text or " dot " in lowered or _bracketed(text):
         yield from _emails(text)
-    near = shapes.NEAR_DIGITS.search(text) is not None
     long = shapes.LONG.search(text) is not None
-    if near:
-        yield from _numbers(text)
-        yield from _phones(text)
-        for match in shapes.IPV4.finditer(text):
-            if shapes.NOBODY.fullmatch(match.group()) is None:
-                yield Span(IP, *match.span())
-    if near or long:
+    if shapes.NEAR_DIGITS.search(text) is not None:
+        yield from _numeric(text, lowered, long)
+    elif long:
         yield from _lettered(text)
     if text.count(":") > 1:
         yield from _ipv6(text)
     if long or "://" in text or "-----" in text or "eyJ" in text or "xox" in text or "_live_" in text:
         yield from _keys(text)
-    yield from _named(text)
+    yield from _named(text, lowered)
+
+
+def _numeric(text: str, lowered: str, long: bool) -> Iterator[Span]:
+    """Where digits stand near each other; most such texts hold a date or a sum, and nobody's number."""
+    clusters = [m.span() for m in shapes.CLUSTER.finditer(text)]
+    most = max((_digits(text[slice(*cluster)]) for cluster in clusters), default=0)
+    if long or most >= _LEAST_DIGITS or shapes.LETTER_AT_END.search(text) is not None:
+        yield from _lettered(text)
+    if text.count(".") > 2 or "[." in text or "(." in text or "[dot]" in lowered:
+        for match in shapes.IPV4.finditer(text):
+            if shapes.NOBODY.fullmatch(match.group()) is None:
+                yield Span(IP, *match.span())
+    if most == 0:
+        return
+    for start, end in clusters:
+        yield from _called(text, start, end)
+    if most >= _LEAST_DIGITS - 1:
+        yield from _numbers(text)
+    if "+" in text or most >= _LEAST_DIGITS:
+        yield from _phones(text)
+    if any(word in lowered for word in shapes.ACCOUNT_WORDS):
+        for match in shapes.ACCOUNT.finditer(text):
+            yield Span(ACCOUNT, *match.span("number"))
+
+
+def _bracketed(text: str) -> bool:
+    return ("(" in text or "[" in text or "{" in text or "<" in text) and _BRACKETED.search(text) is not None
 
 
 _BRACKETED = re.compile(r"[(\[{<]\s?at\s?[)\]}>]", re.IGNORECASE)
@@ -160,8 +192,6 @@ def _numbers(text: str) -> Iterator[Span]:
     for match in shapes.IBAN.finditer(text):
         if (end := _iban_end(match.group())) is not None:
             yield Span(IBAN, match.start(), match.start() + end)
-    for match in shapes.ACCOUNT.finditer(text):
-        yield Span(ACCOUNT, *match.span("number"))
     if (shapes.RUN.search(text)) is None:
         return
     bare = shapes.UUID.sub(lambda m: "x" * len(m.group()), text) if "-" in text else text
@@ -271,13 +301,18 @@ def _phones(text: str) -> Iterator[Span]:
             long = 9 <= _digits(match.group()) <= 16 or match.group()[0] == "+"
             if long and shapes.DATED.match(match.group()) is None:
                 yield Span(PHONE, *match.span())
-    for match in shapes.CALLED.finditer(text):
-        if shapes.DATED.match(match["number"]) is None:
-            yield Span(PHONE, *match.span("number"))
+
+
+def _called(text: str, start: int, end: int) -> Iterator[Span]:
+    """Digits after a word that says that they are to be called."""
+    if 7 <= _digits(text[start:end]) <= 15 and shapes.DATED.match(text, start) is None:
+        before = text[max(0, start - _BESIDE) : start]
+        if shapes.CALLED.search(before) is not None:
+            yield Span(PHONE, start - (before[-1:] in ("+", "(")), end)
 
 
 def _digits(text: str) -> int:
-    return sum(char.isdigit() for char in text)
+    return sum(map(str.isdigit, text))
 
 
 def _lettered(text: str) -> Iterator[Span]:
@@ -309,8 +344,7 @@ def _keys(text: str) -> Iterator[Span]:
             yield Span(SECRET, *match.span())
 
 
-def _named(text: str) -> Iterator[Span]:
-    lowered = text.lower()
+def _named(text: str, lowered: str) -> Iterator[Span]:
     if any(word in lowered for word in shapes.PAPER_WORDS):
         for match in shapes.PAPERS.finditer(text):
             yield Span(NATIONAL_ID, *match.span("number"))

@@ -24,6 +24,14 @@ _TOP = r"(?:xn--[a-z0-9-]{2,50}|[a-z\u00a1-\uffff]{2,24})"
 DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.|{_SPELT})){{1,6}}{_TOP}(?![a-z0-9])", re.IGNORECASE)
 SPELT_DOMAIN = re.compile(rf"{_LABEL}(?:(?:{_SPELT}){_LABEL}){{0,4}}(?:{_SPELT}){_TOP}(?![a-z0-9])", re.IGNORECASE)
 
+DULL = re.compile(r"(?:(?:\d{1,8}[,.?!]?\s(?![A-Za-z]{1,2}\b))?[A-Za-z,.?!'\"]{1,13}(?:\s|$))*+(?:\d{1,8}[.?!]?)?")
+TELLING_WORDS = (
+    "call", "phone", "tel", "ph", "mob", "cel", "fax", "whats", "dial", "ring", "sms", "text", "reach", "contact",
+    "handy", "portable", "pin", "cv", "otp", "pass", "pasa", "code", "acc", "routing", "konto", "aba", "bsb", "licen",
+    "card", "visa",
+)  # fmt: skip
+"""What a number of eight digits or fewer may be, only a word beside it says: one of these stands in it."""
+
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _POINT = r"(?:\.|\[\.\]|\(\.\)|\[dot\])"
 IPV4 = re.compile(rf"(?<![\w.])(?<!version )(?<!Version )(?:{_OCTET}{_POINT}){{3}}{_OCTET}(?!\w|\.\d)")
@@ -34,6 +42,9 @@ NOBODY = re.compile(r"127\.0\.0\.1|0\.0\.0\.0|255(?:\.255){1,3}(?:\.0){0,2}")
 IBAN = re.compile(r"(?:(?<![a-z0-9])|(?<=iban))[a-z]{2}\d{2}(?:[ .\-]?[a-z0-9]){11,32}", re.IGNORECASE)
 
 NEAR_DIGITS = re.compile(r"\d[ .\-/]?\d[ .\-/]?\d[ .\-/]?\d|\d[\[(](?:\.|dot)[\])]\d")
+CLUSTER = re.compile(r"\d(?:[ .\-/()_]{0,3}\d){5,}")
+"""Six digits and more that may be one number."""
+LETTER_AT_END = re.compile(r"\d[ .\-]?[A-Za-z]{1,2}(?![A-Za-z])")
 RUN = re.compile(r"\d(?:[ .\-/_]{0,2}\d){7,}")
 UUID = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-z])", re.IGNORECASE)
 
@@ -78,8 +89,7 @@ PHONES: tuple[re.Pattern[str], ...] = tuple(
 )
 CALLED = re.compile(
     r"\b(?:tele?(?:phone|f[oó]no?|fon)?|phone|ph|mobile?|mob|m[oó]vil|cell|celular|fax|whatsapp|handy(?=[:.\s])"
-    r"|call(?:ed|s)?|dial|ring|sms|text|reach|contact|portable)\b[^\d\n+(]{0,25}"
-    r"(?P<number>[+(]{0,2}\d(?:[ .\-/()]{0,2}\d){6,14})(?!\d)",
+    r"|call(?:ed|s)?|dial|ring|sms|text|reach|contact|portable)\b[^\d\n+(]{0,25}[+(]{0,2}$",
     re.IGNORECASE,
 )
 DATED = re.compile(
@@ -135,6 +145,7 @@ PIN = re.compile(
     r"(?P<as>\s{0,2}(?:[:=#]|\bis\b)?\s{0,2})(?P<value>\d{3,8})(?![\d.,]?\d)(?<!\bcode\ \d{6})",
     re.IGNORECASE,
 )
+ACCOUNT_WORDS = ("account", "acct", "sort code", "routing", "kontonummer", "aba", "bsb")
 ACCOUNT = re.compile(
     r"\b(?:sort code|routing (?:number|no\.?)|account (?:number|no\.?|\#)|acct\.?(?: (?:number|no\.?))?|kontonummer"
     r"|bank account|aba|bsb)\b[^\d\n]{0,12}(?P<number>\d[\d \-]{4,22}\d)",
