@@ -46,6 +46,9 @@ class House:
         self._called: dict[tuple[str, str], float] = {}
         self._loaded: dict[tuple[str, str], float] = {}
         self._ordinals: Counter[tuple[str, str]] = Counter()
+        self.kept: list[tuple[str, bytes]] | None = None
+        """(provider, body) of every call as it arrived, where somebody wants to look what was sent; None: nobody does.
+        It grows with the calls."""
         self.answers: Answers = read_packs(None, base, seed)
         self.weather = Weather()
         self.set_weather(weather, base, now)
@@ -60,10 +63,15 @@ class House:
     def reset(self) -> None:
         """Empty books and windows. Calls in flight end in the books they began in."""
         self.books = Books()
+        self.kept = None if self.kept is None else []
         self.meters = {}
         self._ordinals.clear()
         self._called.clear()
         self._loaded.clear()
+
+    def keep(self, provider: str, body: bytes) -> None:
+        if self.kept is not None:
+            self.kept.append((provider, body))
 
     def vendor(self, provider: Provider) -> Vendor:
         place = provider.name, provider.protocol

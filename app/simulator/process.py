@@ -106,6 +106,17 @@ class SimulatorProcess:
                 return rows
             after = page[-1]["seq"]
 
+    def keep_bodies(self) -> None:
+        """Keep what is sent from now on: see ``bodies``."""
+        self._ask("POST", "/control/keep", {})
+
+    def bodies(self, provider: str) -> list[str]:
+        """The bodies of all calls to a provider since they are kept, whatever became of them."""
+        found: list[str] = []
+        while page := self._ask("GET", f"/books/bodies?provider={provider}&after={len(found)}"):
+            found += page
+        return found
+
     def weather(self, data: dict[str, Any]) -> None:
         """Replace the weather. Raises ``ValueError`` with the simulator's words where it is not valid."""
         self._ask("POST", "/control/weather", data)

@@ -7,6 +7,8 @@
     GET  /books                               totals, peaks and violations by provider, model and key
     GET  /books/calls?after=N&limit=M         the calls themselves, in the order they ended
     GET  /books/usage?from=&to=               totals by provider/model of a span of epoch seconds
+    GET  /books/bodies?provider=P&after=N&limit=M     what was sent to a provider, since bodies are kept
+    POST /control/keep                        keep the bodies of all calls from now on, refused ones too
     POST /control/weather                     replace the weather (JSON, the same keys as the file)
     POST /control/reset                       empty books and windows
 
@@ -34,6 +36,7 @@ from app.simulator.weather import WeatherError, read_weather_file
 
 LATENCY_MS = 200.0
 _PAGE = 10_000
+_BODIES = 1_000
 _MAX_BODY = 16 * 1024 * 1024
 
 
@@ -83,6 +86,14 @@ class Simulator:
                 case "GET", "books", "usage":
                     since = float(request.query.get("from", 0))
                     return _json(house.books.usage(since, float(request.query.get("to", "inf"))))
+                case "GET", "books", "bodies":
+                    sent = [body for name, body in house.kept or () if name == request.query.get("provider", name)]
+                    after = int(request.query.get("after", 0))
+                    page = sent[after : after + int(request.query.get("limit", _BODIES))]
+                    return _json([body.decode(errors="replace") for body in page])
+                case "POST", "control", "keep":
+                    house.kept = []
+                    return _json({})
                 case "POST", "control", "weather":
                     data = orjson.loads(await request.read())
                     if not isinstance(data, dict):

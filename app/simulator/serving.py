@@ -43,6 +43,7 @@ async def serve_call(
     """Answer one call. ``arrived``: monotonic seconds at which its head had been read."""
     wall = time.time()
     body = await request.read()
+    house.keep(provider.name, body)
     key = speech.key_of(request.headers)
     call = Call(house, house.books, provider, request, speech, target, arrived, wall, key, key_mark(key))
     ask: Ask | BadRequest
