@@ -46,6 +46,7 @@ TABLE = {
     "budget": ("leave", "leave", "none", "anyone"),
     "overdue": ("leave", "leave", "none", "anyone"),
     "ambiguous": ("leave", "leave", "none", "anyone"),
+    "privacy": ("leave", "leave", "none", "local"),
 }
 
 
