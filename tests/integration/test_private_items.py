@@ -138,8 +138,16 @@ def test_every_turn_of_a_chat_is_looked_at(open_yard: SmallYard) -> None:
     assert "4111" in sent(yard, "home", "den")
 
 
-@pytest.mark.parametrize("options", [{"tier": "complex", "strategy": "single-query"}, {"optimise": "quality"}, {"strategy": "ranked-fallback"},
-                                     {"complexity": "reasoning"}, {"balance": "round-robin"}])  # fmt: skip
+OPTIONS: list[dict[str, str]] = [
+    {"tier": "complex", "strategy": "single-query"},
+    {"optimise": "quality"},
+    {"strategy": "ranked-fallback"},
+    {"complexity": "reasoning"},
+    {"balance": "round-robin"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_no_option_lets_it_out(open_yard: SmallYard, options: dict[str, str]) -> None:
     yard = open_yard
     job = yard.submit(texts=[MAIL], **options)
