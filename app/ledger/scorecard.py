@@ -44,14 +44,19 @@ class Score:
         return self.correct / self.with_gold if self.with_gold else None
 
 
+# Who judges, checks or thinks ahead says something of the answers, and is neither right nor wrong about the item.
 _VOTES = """
 SELECT c.plan #>> ARRAY['seats', v.seat::text, '0'], count(v.answer),
-       count(i.gold) FILTER (WHERE v.answer IS NOT NULL), count(*) FILTER (WHERE v.answer = i.gold),
+       count(i.gold) FILTER (WHERE v.answer IS NOT NULL AND role.answers),
+       count(*) FILTER (WHERE v.answer = i.gold AND role.answers),
        count(*) FILTER (WHERE v.answer IS NULL AND v.failure_kind IS NULL),
        count(*) FILTER (WHERE 'reasoning_leak' = ANY(v.flags)),
        extract(epoch FROM min(v.cast_at) FILTER (WHERE v.answer IS NOT NULL) - min(j.created_at))::float8,
        extract(epoch FROM max(v.cast_at) FILTER (WHERE v.answer IS NOT NULL) - min(j.created_at))::float8
-FROM votes v JOIN chunks c ON c.id = v.chunk_id JOIN jobs j ON j.id = c.job_id JOIN items i ON i.id = v.item_id
+FROM votes v JOIN chunks c ON c.id = v.chunk_id JOIN jobs j ON j.id = c.job_id JOIN items i ON i.id = v.item_id,
+LATERAL (
+    SELECT c.plan #>> ARRAY['seats', v.seat::text, '3'] NOT IN ('judge', 'verifier', 'thinker') AS answers
+) AS role
 WHERE c.job_id = %s GROUP BY 1
 """
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.core.ballots import seat_of
+from app.ledger import scorecard
+from app.ledger.door import Row
+from app.registry.fleet import FleetFile
 from app.services import replaying
+from app.services.submitting import Submitter, spec_of
 from tests.integration.small_yard import SmallYard, vendor
 
 FLEET = [
@@ -47,7 +52,7 @@ def test_a_judge_picks_by_the_key_of_a_candidate(small_yard: SmallYard) -> None:
     assert purposes(yard) == ["vote", "vote", "vote", "judge"]
     [(choice, _)] = votes_of(yard, "judge")
     seats = yard.value("SELECT plan -> 'seats' FROM chunks")
-    assert seats[int(choice.removeprefix("seat:"))][0] == "two/two"
+    assert seats[seat_of(choice)][0] == "two/two"
 
 
 def test_where_a_judge_cannot_be_read_the_next_is_asked(small_yard: SmallYard) -> None:
@@ -114,3 +119,23 @@ def test_labels_agree_as_they_are_not_by_their_words(small_yard: SmallYard) -> N
     assert found == ("decided", labels[1], ["flag_for_review"])
     assert yard.value("SELECT plan -> 'exact' FROM chunks") is True
     assert purposes(yard) == ["vote"] * 3 + ["synthesis"]
+
+
+def test_who_judges_is_neither_right_nor_wrong_about_the_item(small_yard: SmallYard) -> None:
+    """The simulator's own models: they answer by their gold label, and judge by it too."""
+    yard = small_yard.open(FLEET)
+    items = small_yard.home / "items.csv"
+    items.write_text("text,gold\n" + "".join(f"text number {n},{'ab'[n % 2]}\n" for n in range(20)))
+    wrong = {"default": 0.0, "one": 1.0, "two": 1.0}
+    yard.weather(kind="gold", file=str(items), error_rate=wrong)
+    rows = [Row(n, f"i{n}", f"text number {n}", gold="ab"[n % 2]) for n in range(20)]
+    spec = spec_of({"task": "classify", "labels": ["a", "b"], "strategy": "vote-then-judge(quorum=3)"})
+    job_id = Submitter(yard.engine, FleetFile(yard.path)).submit(spec, rows).job_id
+    yard.work()
+    assert {row[1:3] for row in yard.decisions()} == {("decided", "a"), ("decided", "b")}
+    right = yard.value("SELECT count(*) FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.answer = i.gold")
+    assert right == 20, "one voice of three and the judge know better"
+    scores = {score.deployment: score for score in scorecard.scores(yard.engine, job_id)}
+    assert (scores["one/one"].with_gold, scores["one/one"].correct) == (20, 0)
+    assert (scores["three/three"].with_gold, scores["three/three"].correct) == (20, 20)
+    assert (scores["best/best"].votes, scores["best/best"].with_gold) == (20, 0)
