@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import add, attrgetter
 
 JOB_CAP = 100.0
 TEAM_CAP = 10.0
@@ -65,13 +66,13 @@ class Evidence:
     agreed_easy_right: float = 0.0
 
     def __add__(self, other: Evidence) -> Evidence:
-        return Evidence(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Evidence(*map(add, _values(self), _values(other)))
 
     def scaled(self, factor: float) -> Evidence:
-        return Evidence(*(value * factor for value in astuple(self)))
+        return Evidence(*(value * factor for value in _values(self)))
 
     def to_list(self) -> list[float]:
-        return [round(value, 4) for value in astuple(self)]
+        return [round(value, 4) for value in _values(self)]
 
     @property
     def questions(self) -> float:
@@ -93,6 +94,10 @@ class Evidence:
         right = self.known_hard_right + AGREED * self.agreed_hard_right
         easy = self.known_easy + AGREED * self.agreed_easy
         return _shrunk(full, right, easy, self.known_easy_right + AGREED * self.agreed_easy_right, prior, weight)
+
+
+_FIELDS = tuple(field.name for field in fields(Evidence))
+_values = attrgetter(*_FIELDS)
 
 
 def _shrunk(full: float, right: float, easy: float, easy_right: float, prior: float, weight: float) -> float:
@@ -173,35 +178,47 @@ def records(answers: Iterable[Answered], *, by_label: bool = True) -> dict[tuple
 
     ``answers`` hold each question once for a voter.
     """
-    by_job: dict[str, dict[tuple[str, str], Record]] = {}
+    by_job: dict[str, dict[tuple[str, str], _Tally]] = {}
     for answer in answers:
         found = by_job.setdefault(answer.job, {})
         right = 0.0 if answer.refused else answer.chances.get(answer.answer, 0.0)
-        _count(found, (answer.voter, ""), answer, 1.0, right)
+        found.setdefault((answer.voter, ""), _Tally()).count(answer, 1.0, right)
         if by_label and not answer.refused:
             for label, chance in answer.chances.items():
                 if chance > 0.01:
-                    _count(found, (answer.voter, label), answer, chance, chance * (label == answer.answer))
+                    tally = found.setdefault((answer.voter, label), _Tally())
+                    tally.count(answer, chance, chance * (label == answer.answer))
     total: dict[tuple[str, str], Record] = {}
     for found in by_job.values():
-        for key, record in found.items():
+        for key, tally in found.items():
             whole = found[key[0], ""].evidence.questions
-            share = record.evidence.scaled(min(1.0, JOB_CAP / whole)) if whole else record.evidence
+            share = tally.evidence.scaled(min(1.0, JOB_CAP / whole)) if whole else tally.evidence
             into = total.setdefault(key, Record({}, Evidence()))
             into.evidence = into.evidence + share
-            into.add(record.counts)
+            into.add(tally.counts)
     return total
 
 
-def _count(
-    found: dict[tuple[str, str], Record], key: tuple[str, str], answer: Answered, n: float, right: float
-) -> None:
-    record = found.setdefault(key, Record({}, Evidence()))
-    record.add({"outcomes" if answer.refused else answer.source: (n, right)})
-    if not answer.weighed:
-        return
-    name = f"{'known' if answer.known else 'agreed'}_{'hard' if answer.hard else 'easy'}"
-    record.evidence = record.evidence + Evidence(**{name: n, f"{name}_right": right})
+class _Tally:
+    """One voter's answers in one job. ``counts``: source → [questions, right]."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, list[float]] = {}
+        self._weighed = [0.0] * len(_FIELDS)
+
+    def count(self, answer: Answered, n: float, right: float) -> None:
+        counts = self.counts.setdefault("outcomes" if answer.refused else answer.source, [0.0, 0.0])
+        counts[0] += n
+        counts[1] += right
+        if answer.weighed:
+            place = (0 if answer.known else 4) + (0 if answer.hard else 2)
+            self._weighed[place] += n
+            self._weighed[place + 1] += right
+
+    @property
+    def evidence(self) -> Evidence:
+        """In the order of its fields: known before agreed, hard before easy, each with those that were right."""
+        return Evidence(*self._weighed)
 
 
 def pooled(teams: Iterable[Evidence]) -> Evidence:

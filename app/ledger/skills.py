@@ -17,7 +17,7 @@ EVERYBODY = "*"
 """The team and use case of what all teams have seen. No tag is spelled so."""
 MOST_JOBS = 16
 """The latest of a use case, and as many of those whose outcomes came last: what is older is forgotten."""
-MOST_ITEMS = 1_000
+MOST_ITEMS = 500
 """Of a job; those with outcomes come on top, as many again at most."""
 # Any number, as long as nobody else uses it: one process learns at a time.
 _LEARN_LOCK = 7_702_553

@@ -1,7 +1,7 @@
 """Schooling: what votes, true labels and outcomes teach about deployments, worked out anew where there is news.
 
 Bounded: of a use case the latest jobs, of a job the latest items (``ledger.skills``), and of a look so many seconds;
-what is left over is first in the next one. So a job of any size keeps a worker as long as a thousand items would.
+what is left over is first in the next one. So a job of any size keeps a worker as long as some thousand items would.
 """
 
 from __future__ import annotations

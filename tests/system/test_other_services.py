@@ -77,6 +77,26 @@ def test_positional_arguments_are_refused(elsewhere: Celery) -> None:
         elsewhere.send_task("switchyard.submit", args=[1]).get(timeout=20)
 
 
+def test_outcomes_come_by_message_too_and_a_malformed_one_is_refused(yard: Rig, elsewhere: Celery) -> None:
+    job = elsewhere.send_task("switchyard.submit", kwargs=_GOOD).get(timeout=20)
+    yard.wait(job, 60)
+    names = [row.custom_id for row in ITEMS[:5]]
+    told = {"job": job, "outcomes": [{"custom_id": name, "outcome": "accepted"} for name in names]}
+    assert elsewhere.send_task("switchyard.outcome", kwargs=told).get(timeout=20) == 5
+    for kwargs, said in (
+        ({"job": job, "custom_id": names[0], "outcome": "perhaps"}, "neither accepted nor rejected"),
+        ({"job": "job-gone", "custom_id": names[0], "outcome": "accepted"}, "no job"),
+        ({"job": job, "outcomes": [{"custom_id": 1, "outcome": "accepted"}]}, "custom_id"),
+        ({"job": job}, "give custom_id and outcome"),
+    ):
+        with pytest.raises(ValueError, match="refused") as refusal:
+            elsewhere.send_task("switchyard.outcome", kwargs=kwargs).get(timeout=20)
+        assert said in str(refusal.value)
+    assert yard.one("SELECT count(*) FROM outcomes WHERE job_id = %s", (job,)) == 5
+    elsewhere.send_task("switchyard.learn", queue="control")
+    yard.until(lambda: yard.one("SELECT count(*) FROM schooled"), 30, "learning")
+
+
 class _Evil:
     def __init__(self, path: Path) -> None:
         self.path = path
