@@ -150,3 +150,19 @@ def test_first_ahead_asks_until_one_is_two_ahead(small_yard: SmallYard) -> None:
 def test_a_wrong_wish_is_a_clear_sentence(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("(", r"\(").replace("+", r"\+")):
         assert spec_of({**GENERATE, **fields}).recipe
+
+
+@pytest.mark.parametrize(
+    ("fields", "check"),
+    [
+        ({"task": "classify", "labels": ["a", "b"]}, "agreement"),
+        ({"task": "extract", "labels": []}, "agreement"),
+        (GENERATE, "contract"),
+        ({**GENERATE, "accept_pattern": r"\d+"}, "pattern"),
+        ({**GENERATE, "rubric": "Names the street."}, "judge"),
+        ({**GENERATE, "strategy": "cheap-first(check=agreement)"}, "agreement"),
+    ],
+)
+def test_the_check_is_the_one_that_suits_the_task_and_is_spelled_out(fields: dict[str, Any], check: str) -> None:
+    spec = spec_of({"strategy": "cheap-first", **fields})
+    assert f"check={check}" in str(spec.recipe)

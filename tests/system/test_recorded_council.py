@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from app.ledger.door import Row
+from bench import council
 from bench.harness import ROOT, Rig, provider
 
 _COUNT = int(os.environ.get("SWITCHYARD_RECORDED_COUNT", "200"))
@@ -74,3 +75,39 @@ def test_every_verdict_is_that_of_the_tally(recorded: Any) -> None:
     assert {key: (found[key], wanted[key]) for key in wanted if found[key] != wanted[key]} == {}
     right = sum(found[str(q["question_id"])] == q["answer"] for q in questions) / len(questions)
     assert 0.6 < right < 0.8
+
+
+def test_cheap_first_over_http_is_what_it_is_at_the_desk(recorded: Any) -> None:
+    """All the models, none named: how good each is, is learned on the questions that are not asked here.
+
+    Answers are those of the same play without a network; the strongest is called for at most 37 % of the questions, and
+    the whole is no worse than it alone (on few questions: beyond noise).
+    """
+    questions, _ = recorded
+    asked = {q["question_id"] for q in questions}
+    known = council.questions(_directory())
+    test = [q for q in known if q.number in asked]
+    learned = council.learned([q for q in known if q.number not in asked] or known)
+    strongest = max(learned.quality, key=lambda m: learned.quality[m])
+    providers = [
+        provider(f"p{n}", model=model, family=model, quality=quality, concurrency=16)
+        for n, (model, quality) in enumerate(learned.quality.items())
+    ]
+    rows = [Row(n, str(q["question_id"]), _text(q), q["answer"]) for n, q in enumerate(questions, 1)]
+    weather = f'[answers]\nkind = "recorded"\ndirectory = "{_directory()}"\n'
+    with Rig(providers, weather=weather, workers=1, latency_ms=20.0) as rig:
+        job = rig.submit(rows, strategy="cheap-first", labels=_LETTERS, prompt=_PROMPT)
+        rig.wait(job, 60 + _COUNT / 20)
+        found = dict(rig.query("SELECT i.custom_id, d.answer FROM decisions d JOIN items i ON i.id = d.item_id"))
+        calls = rig.one(
+            "SELECT count(DISTINCT item_id) FROM attempts WHERE purpose = 'vote' AND deployment LIKE %s",
+            (f"%/{strongest}",),
+        )
+    plan = council.seated(learned, "cheap-first")
+    wanted = {str(q.number): council.play(plan, q)[0].answer for q in test}
+    assert {key: (found[key], wanted[key]) for key in wanted if found[key] != wanted[key]} == {}
+    alone = sum(q.votes[strongest] == q.truth for q in test)
+    right = sum(found[str(q.number)] == q.truth for q in test)
+    noise = 2 * len(test) ** 0.5 * 0.35 if len(test) < 1_500 else 0
+    assert right >= alone - noise
+    assert calls <= 0.37 * len(test) + noise
