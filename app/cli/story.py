@@ -35,6 +35,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         )
         yield f"plan      {seats}"
         yield from _chosen(found["chosen"], found["plan"]["seats"])
+        if found["plan"].get("choice"):
+            yield f"choice    {_choice(found['plan'])}"
         if found["plan"]["closed"]:
             yield f"          closed: {one_line(found['plan']['closed'])}"
     for wave in found["waves"]:
@@ -86,6 +88,24 @@ def _traits(found: dict[str, Any]) -> Iterator[str]:
         yield f"{title:10}personal data: {what}; {done}"
     if "tokens" in found["traits"]:
         yield f"{title:10}about {found['traits']['tokens']:,} tokens"
+
+
+def _choice(plan: dict[str, Any]) -> str:
+    """How the recipe came about, where there was a choice."""
+    choice, recipe = plan["choice"], one_line(plan["recipe"], 120)
+    match choice["kind"]:
+        case "experiment":
+            return f"{recipe}: arm {choice['arm']} of the experiment" + (
+                ", which has won" if "settled" in choice else ""
+            )
+        case "bandit":
+            return f"{recipe}: by a bandit, with a chance of {choice['propensity']:.3f}"
+    if choice["part"] == "strong":
+        return f"{recipe}: the guarantee accepts nothing any more"
+    if choice["part"] == "audit":
+        return f"for the guarantee: audited, block {choice['block']}"
+    threshold = "not ruled yet" if plan.get("threshold") is None else f"{plan['threshold']:g} (above 1: never)"
+    return f"for the guarantee: the rest of block {choice['block']}, threshold {threshold}"
 
 
 def _decision(decision: dict[str, Any] | None) -> Iterator[str]:

@@ -215,12 +215,14 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
 
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
+    from app.services.arms import check_arms
     from app.services.estimating import estimate
     from app.services.screening import Screen, Screened, check_words, warning
     from app.services.suitability import able, first_asked, sift
 
     check_words(spec)
     everyone, latencies = servers.fleet_file(servers.load()).current().deployments, _latencies(spec)
+    check_arms(everyone, spec.choice, spec.wanted, latencies)
     deployments = able(everyone, spec.wanted, latencies)
     refused = sift(everyone, spec.wanted, latencies).refused
     seated = first_asked(deployments, spec.wanted)

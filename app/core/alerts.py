@@ -24,6 +24,7 @@ class Alert(StrEnum):
     KEY_OUT = "key_out"  # a provider and one of its keys, by its name
     QUOTA = "quota"  # a scope and its rule
     STALLED = "stalled"  # the yard
+    GUARANTEE = "guarantee"  # a job
 
 
 FLEET, YARD = "fleet", "yard"
@@ -123,6 +124,17 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """A job whose audits broke its promise: ``lost`` of ``audited``, where ``level`` of them was to agree."""
+
+    job_id: str
+    against: str
+    level: float
+    audited: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What one look has measured. ``blind``: not every quota could be read, so that one missing has not recovered.
 
@@ -138,6 +150,7 @@ class Facts:
     quotas: tuple[Quota, ...] = ()
     blind: bool = False
     idle_s: float | None = None
+    drifts: tuple[Drift, ...] = ()
 
 
 class Level(StrEnum):
@@ -183,6 +196,7 @@ _GONE = {
     Alert.KEY_OUT: "the key is taken again",
     Alert.QUOTA: "the limit is no longer in the fleet file",
     Alert.STALLED: "something was decided, or there is no more work",
+    Alert.GUARANTEE: "the job has ended",
 }
 
 
@@ -197,6 +211,7 @@ def conditions(facts: Facts, thresholds: Thresholds) -> list[Condition]:
         *_keys(facts.keys, facts.health),
         *_quotas(facts.quotas, thresholds),
         *_idle(facts.idle_s, thresholds),
+        *_drifts(facts.drifts),
     ]
 
 
@@ -325,3 +340,12 @@ def _idle(idle_s: float | None, thresholds: Thresholds) -> Iterator[Condition]:
         said = f"nothing was decided for {idle_s / 60:.0f} minutes, and there is work"
         level = Level.BAD if idle_s > thresholds.stalled_s else Level.GOOD
         yield Condition(Alert.STALLED, YARD, level, idle_s, thresholds.stalled_s, said)
+
+
+def _drifts(drifts: Iterable[Drift]) -> Iterator[Condition]:
+    for d in drifts:
+        said = (
+            f"job {d.job_id}: {d.lost} of {d.audited} audited items differ from {d.against}, {d.level:.1%} agreement is"
+            " promised; the rest goes to it alone"
+        )
+        yield Condition(Alert.GUARANTEE, d.job_id, Level.BAD, d.lost / max(1, d.audited), 1 - d.level, said)

@@ -125,8 +125,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What becomes of a block's items that were not audited. ``lost``: audited items that the thresholds so far would
-    have lost, of ``audited``; ``bound``: of the items that were not audited, how many may be lost at most.
+    """What becomes of a block's items that were not audited. ``lost``: audited items that the thresholds tried so far
+    would have lost, of ``audited``; ``bound``: of the items that were not audited, how many may be lost at most.
 
     ``stopped``: the bound was broken, here or before: nothing is accepted any more.
     """
@@ -178,20 +178,20 @@ def rulings(promise: Promise, course: Course, audits: Sequence[Evidence]) -> lis
     spent = audited = lost = running = 0
     stopped = False
     for at, audit in enumerate(audits):
+        if stopped:
+            made.append(Ruling(NEVER, audited, lost, made[-1].bound, stopped))
+            continue
         audited += audit.audited
         if at == 0:
             threshold, spent = _learn(course, audit, allowed if alone else allowed // 2, first_delta)
-            bound = spent
-        elif stopped:
-            threshold, bound = NEVER, made[-1].bound
+            lost, bound = audit.lost(threshold), spent
         else:
             threshold = _project(promise, course, audits[:at], running, allowed - spent)
-            running += audit.lost(threshold)
+            running, lost = running + audit.lost(threshold), lost + audit.lost(threshold)
             bound = spent + most_lost_so_far(running, course.rate, promise.delta / 2) - running
             if bound > allowed and threshold < NEVER:
                 # What the blocks before may have lost is as it was; this one is not released.
                 stopped, threshold, bound = True, NEVER, made[-1].bound
-        lost += audit.lost(threshold)
         made.append(Ruling(threshold, audited, lost, bound, stopped))
     return made
 

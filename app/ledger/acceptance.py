@@ -62,7 +62,9 @@ _COLUMNS = {
     "team": "j.team",
     "use-case": "j.use_case",
     "tier": "j.tier",
-    "strategy": "split_part(j.recipe, '@', 1)",
+    # Where the job has a choice, what was chosen for the chunk.
+    "strategy": "split_part(coalesce(CASE WHEN j.choice IS NOT NULL THEN (SELECT c.plan ->> 'recipe' FROM chunks c"
+    " WHERE c.id = d.chunk_id) END, j.recipe), '@', 1)",
     "day": "(d.decided_at AT TIME ZONE 'UTC')::date",
 }
 

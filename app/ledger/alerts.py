@@ -305,3 +305,18 @@ def latest(engine: Engine, most: int) -> list[Sending]:
         )
         for at, name, subject, firing, message, sink, sent, never, tries, error in rows
     ]
+
+
+_DRIFTS = """
+SELECT j.id, j.choice ->> 'against', (j.choice ->> 'level')::float8, b.audited, b.lost
+FROM jobs j, LATERAL (
+    SELECT audited, lost FROM guarantee_blocks WHERE job_id = j.id ORDER BY block DESC LIMIT 1
+) AS b
+WHERE j.choice ->> 'stopped' = 'drift'
+  AND (j.finished_at IS NULL OR j.finished_at > clock_timestamp() - interval '1 hour')
+"""
+
+
+def drifts(connection: Connection) -> tuple[core.Drift, ...]:
+    """Of jobs that run, or ended within the hour."""
+    return tuple(core.Drift(*row) for row in connection.exec_driver_sql(_DRIFTS))

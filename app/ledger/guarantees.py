@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Ballot
-from app.core.guarantee import AUDIT, REST, TOO_SMALL, Course, Evidence, Promise, Ruling, course
+from app.core.guarantee import AUDIT, NEVER, REST, TOO_SMALL, Course, Evidence, Promise, Ruling, course
 from app.core.plan import Plan
 
 # Blocks are parts of the job in the order of its input. Who is audited hangs on nothing but the job's id and its own:
@@ -124,21 +124,23 @@ def stop(connection: Connection, job_id: str, why: str) -> None:
     )
 
 
-def waiting(connection: Connection, job_id: str, block: int) -> list[int]:
-    """The chunks of a block that wait for its ruling, or will."""
+def waiting(connection: Connection, job_id: str, block: int | None) -> list[int]:
+    """The chunks of a block that wait for its ruling, or will; None: of all of them."""
     rows = connection.exec_driver_sql(
         "SELECT id FROM chunks WHERE job_id = %s AND state <> 'done' AND lane LIKE %s ORDER BY id",
-        (job_id, _lanes(block, REST)),
+        (job_id, _lanes(block, REST) if block is not None else f"%arm=__{REST}"),
     )
     return list(rows.scalars())
 
 
 def threshold(connection: Connection, job_id: str, block: int) -> float | None:
-    """That of a block; None: nothing is ruled yet."""
-    found: float | None = connection.exec_driver_sql(
-        "SELECT threshold FROM guarantee_blocks WHERE job_id = %s AND block = %s", (job_id, block)
-    ).scalar()
-    return found
+    """That of a block, or one that is never reached once nothing is accepted any more; None: nothing is ruled yet."""
+    ruled, stopped = connection.exec_driver_sql(
+        "SELECT (SELECT threshold FROM guarantee_blocks b WHERE b.job_id = j.id AND b.block = %s), j.choice ? 'stopped'"
+        " FROM jobs j WHERE j.id = %s",
+        (block, job_id),
+    ).one()
+    return float(ruled) if ruled is not None else NEVER if stopped else None
 
 
 # What the strong model took of each audited item that it answered, all its tries together.

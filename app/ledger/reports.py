@@ -264,7 +264,8 @@ def no_job(job_id: str) -> NotFound:
 
 _RESULT_COLUMNS = """
 SELECT i.n, i.custom_id, coalesce(d.status, 'pending') AS status, d.answer, d.agreement, d.confidence,
-       split_part(j.recipe, '@', 1) AS strategy,
+       split_part(coalesce(CASE WHEN j.choice IS NOT NULL THEN
+           (SELECT c.plan ->> 'recipe' FROM chunks c WHERE c.id = i.chunk_id) END, j.recipe), '@', 1) AS strategy,
        coalesce(d.flags, '{}') || CASE WHEN i.lane LIKE 'private%%' THEN '{private}' ELSE '{}' END::text[]
                                || CASE WHEN d.item_id IS NOT NULL AND d.cost_micro IS NULL THEN '{unpriced}'
                                        ELSE '{}' END::text[] AS flags,

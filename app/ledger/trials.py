@@ -127,6 +127,10 @@ def known(connection: Connection, job_id: str, team: str, use_case: str, arms: S
     return made
 
 
+def chunks_so_far(connection: Connection, job_id: str) -> int:
+    return int(connection.exec_driver_sql("SELECT count(*) FROM chunks WHERE job_id = %s", (job_id,)).scalar_one())
+
+
 def frozen(connection: Connection, team: str, use_case: str) -> bool:
     return bool(
         connection.exec_driver_sql(

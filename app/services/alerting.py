@@ -68,6 +68,7 @@ class Alerting:
                 quotas=quotas,
                 blind=blind,
                 idle_s=alerts.idle_s(connection, self.window_s),
+                drifts=alerts.drifts(connection),
             )
             found = core.conditions(facts, self.thresholds)
             notices = core.changes(alerts.firing_keys(connection), found, core.unmeasured(facts))

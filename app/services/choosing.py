@@ -37,19 +37,39 @@ class Chosen:
     note: dict[str, Any]
 
 
-def choose(connection: Connection, job: WaitingJob) -> Chosen | None:
-    """None where the job has one recipe."""
-    if job.choice is None:
-        return None
-    match job.choice["kind"]:
-        case choices.EXPERIMENT:
-            return _arm(job.choice, job.terms.lane.arm)
-        case choices.BANDIT:
-            return _pull(connection, job)
-        case choices.GUARANTEE:
-            return _part(job)
-        case unknown:
-            raise AssertionError(unknown)
+class Chooser:
+    """Chooses for the chunks of one dispatch. What is known of a bandit's arms is read once: it is a look at all that
+    the use case has decided."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, tuple[dict[str, bandits.Arm], bool]] = {}
+
+    def choose(self, job: WaitingJob) -> Chosen | None:
+        """None where the job has one recipe."""
+        if job.choice is None:
+            return None
+        match job.choice["kind"]:
+            case choices.EXPERIMENT:
+                return _arm(job.choice, job.terms.lane.arm)
+            case choices.BANDIT:
+                return self._pull(job, job.choice["arms"])
+            case choices.GUARANTEE:
+                return _part(job, job.choice)
+            case unknown:
+                raise AssertionError(unknown)
+
+    def _pull(self, job: WaitingJob, arms: list[str]) -> Chosen:
+        """The seed hangs on the job and on how many chunks it has: a chunk that finds no room now is drawn alike later,
+        so that whoever is busy loses none of his chance."""
+        if job.id not in self._known:
+            known = trials.known(self._connection, job.id, job.team, job.use_case, arms)
+            self._known[job.id] = known, trials.frozen(self._connection, job.team, job.use_case)
+        known, frozen = self._known[job.id]
+        drawn = f"{job.id}/{trials.chunks_so_far(self._connection, job.id)}"
+        seed = int.from_bytes(hashlib.blake2b(drawn.encode(), digest_size=6).digest(), "big")
+        made = bandits.pick(known, seed, frozen=frozen)
+        return Chosen(recipes.parse(made.arm), made.to_json())
 
 
 def _arm(choice: dict[str, Any], drawn: str) -> Chosen:
@@ -58,21 +78,9 @@ def _arm(choice: dict[str, Any], drawn: str) -> Chosen:
     return Chosen(recipe, {"kind": EXPERIMENT, "arm": winner or drawn, **({"settled": True} if winner else {})})
 
 
-def _pull(connection: Connection, job: WaitingJob) -> Chosen:
-    """The seed hangs on the job and on how many chunks it has: a chunk that finds no room now is drawn alike later, so
-    that whoever is busy loses none of his chance."""
-    assert job.choice is not None
-    known = trials.known(connection, job.id, job.team, job.use_case, job.choice["arms"])
-    chunks = connection.exec_driver_sql("SELECT count(*) FROM chunks WHERE job_id = %s", (job.id,)).scalar_one()
-    seed = int.from_bytes(hashlib.blake2b(f"{job.id}/{chunks}".encode(), digest_size=6).digest(), "big")
-    made = bandits.pick(known, seed, frozen=trials.frozen(connection, job.team, job.use_case))
-    return Chosen(recipes.parse(made.arm), made.to_json())
-
-
-def _part(job: WaitingJob) -> Chosen:
-    assert job.choice is not None
-    if job.choice.get("stopped") is not None:
-        strong = recipes.parse(f"single-query(models={job.choice['against']})")
+def _part(job: WaitingJob, choice: dict[str, Any]) -> Chosen:
+    if choice.get("stopped") is not None:
+        strong = recipes.parse(f"single-query(models={choice['against']})")
         return Chosen(strong, {"kind": GUARANTEE, "part": "strong"})
     arm = job.terms.lane.arm
     part = "audit" if arm.endswith(guarantee.AUDIT) else "rest"
@@ -87,13 +95,13 @@ def released(connection: Connection, job_id: str, plan: Plan) -> Plan:
     return plan if found is None else replace(plan, threshold=found)
 
 
-def look(engine: Engine, job_id: str, note: dict[str, Any]) -> list[int]:
-    """A chunk with that ``note`` is in: rule what can be ruled now. Returns the chunks to settle for it."""
-    match note["kind"]:
-        case choices.EXPERIMENT:
-            _weigh(engine, job_id)
-        case choices.GUARANTEE:
-            return _rule(engine, job_id)
+def look(engine: Engine, job_id: str, note: dict[str, Any], *, finished: bool, parked: bool) -> list[int]:
+    """A chunk with that ``note`` is in, or still waits: rule what can be ruled. Returns the chunks to settle for it."""
+    if note["kind"] == choices.EXPERIMENT and finished:
+        _weigh(engine, job_id)
+    # Those that wait look for themselves as well: a block may have nobody that is audited.
+    elif note["kind"] == choices.GUARANTEE and (finished if note["part"] == "audit" else parked and not finished):
+        return _rule(engine, job_id)
     return []
 
 
@@ -120,6 +128,7 @@ def report(trial: trials.Trial) -> Report:
 def _rule(engine: Engine, job_id: str) -> list[int]:
     """Rule the blocks whose audit is in, in their order."""
     freed: list[int] = []
+    freed_all = False
     with engine.begin() as connection:
         at = guarantees.lock(connection, job_id)
         audits = list(at.audits)
@@ -128,9 +137,10 @@ def _rule(engine: Engine, job_id: str) -> list[int]:
             audits.append(guarantee.evidence(at.course.council, guarantees.audited(connection, job_id, block)))
             ruling = guarantee.rulings(at.promise, at.course, audits)[-1]
             guarantees.write(connection, job_id, block, audits[-1], ruling)
-            if ruling.stopped and at.stopped is None:
+            if ruling.stopped and at.stopped is None and not freed_all:
                 guarantees.stop(connection, job_id, guarantee.DRIFT)
+                freed_all = True
                 log.warning("guarantee stopped", action="guarantee.stopped", job=job_id, block=block,
                             lost=ruling.lost, audited=ruling.audited)  # fmt: skip
-            freed += guarantees.waiting(connection, job_id, block)
-    return freed
+            freed += guarantees.waiting(connection, job_id, None if freed_all else block)
+    return sorted(set(freed))

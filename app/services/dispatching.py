@@ -17,7 +17,7 @@ from app.ledger import commons, settling, yard
 from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
-from app.services.choosing import choose
+from app.services.choosing import Chooser
 from app.services.fleetview import FleetView
 from app.services.rationing import ration
 
@@ -60,9 +60,10 @@ class Dispatcher:
             load = Counter({job.id: job.on_track for job in jobs})
             seed = yard.last_chunk(connection)
             others: dict[str, Others | None] = {}
+            chooser = Chooser(connection)
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
-                chosen = choose(connection, job)
+                chosen = chooser.choose(job)
                 recipe = job.recipe if chosen is None else chosen.recipe
                 chunk = self._seat(job, recipe, tracks, ready[job.place], seed)
                 if chunk is None:

@@ -74,6 +74,9 @@ def estimate(
     around = pricing.estimate_input_tokens(prompts.ask(task, "", seated[0]).messages)
     once = items * around + text_tokens * places
     few, many = calls_an_item(wanted.recipe)
+    strong = [d for d in able if d.name == wanted.recipe.against]
+    if strong:  # the cheap voices of every item, and the strong one of none but the audited, or of all
+        few = wanted.recipe.council
     out_few, out_many = _OUTPUT_TOKENS[task.kind]
     thinking = sum(d.reasoning for d in seated) / len(seated)
     out = (
@@ -83,7 +86,8 @@ def estimate(
     inputs = (once * few, once * many)
     # The cheapest seats at the least, the dearest at the most: an item's calls go to different deployments.
     prices = [d.price for d in seated if d.price is not None]
-    cheap, dear = _mean(prices, few, dearest=False), _mean(prices, many, dearest=True)
+    asked = [*prices, *(d.price for d in strong if d.price is not None)]
+    cheap, dear = _mean(prices, few, dearest=False), _mean(asked, many, dearest=True)
     per_call = max(1.0, (inputs[1] + out[1]) / max(1, items * many))
     per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, items * few))
     return Estimate(

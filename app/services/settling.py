@@ -62,8 +62,11 @@ class Settler:
             connection, chunk = locked
             settled = self._fold(connection, chunk)
         note = chunk.plan.choice
-        if note is not None and (settled.finished or chunk.parked):
-            settled = replace(settled, waiting=(*settled.waiting, *choosing.look(self.engine, chunk.job_id, note)))
+        if note is not None:
+            at = {"finished": settled.finished, "parked": chunk.parked}
+            settled = replace(
+                settled, waiting=(*settled.waiting, *choosing.look(self.engine, chunk.job_id, note, **at))
+            )
         if settled.finished and ledger.finish_job(self.engine, chunk.job_id):
             return replace(settled, job_done=chunk.job_id)
         return settled

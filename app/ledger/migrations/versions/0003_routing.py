@@ -77,6 +77,18 @@ CREATE TABLE guarantee_blocks (
     PRIMARY KEY (job_id, block)
 );
 
+-- What a call was made for, where the job has a choice, is what was chosen for its chunk.
+CREATE OR REPLACE VIEW v_spend AS
+SELECT a.id AS attempt_id, coalesce(j.team, '-') AS team, coalesce(j.use_case, '-') AS use_case,
+       coalesce(j.tier, '-') AS tier,
+       coalesce(split_part(coalesce(CASE WHEN j.choice IS NOT NULL THEN
+           (SELECT c.plan ->> 'recipe' FROM chunks c WHERE c.id = a.chunk_id) END, j.recipe), '@', 1), a.purpose)
+           AS strategy,
+       a.provider, a.deployment AS model, (a.started_at AT TIME ZONE 'UTC')::date AS day, a.state AS outcome,
+       a.input_tokens + a.cached_tokens AS input_tokens, a.output_tokens + a.reasoning_tokens AS output_tokens,
+       a.cost_micro
+FROM attempts a LEFT JOIN jobs j ON j.id = a.job_id;
+
 -- Bandits that are turned off: their best arm is taken, and nothing is explored.
 CREATE TABLE frozen_bandits (
     team text NOT NULL,
