@@ -59,9 +59,20 @@ class Part:
     said: tuple[Said, ...] = ()
     seed: int = 0
     shown: bool = False
+    turns: Turns | None = None
+    """The whole item, where it is a chat."""
 
     @classmethod
-    def of(cls, plan: Plan, seat: int, item_id: int, task: Task, text: str, said: Sequence[Said] = ()) -> Part:
+    def of(
+        cls,
+        plan: Plan,
+        seat: int,
+        item_id: int,
+        task: Task,
+        text: str,
+        said: Sequence[Said] = (),
+        turns: Turns | None = None,
+    ) -> Part:
         return cls(
             plan.seats[seat].role,
             task,
@@ -69,6 +80,7 @@ class Part:
             in_order(plan, said) if said else (),
             plan.seed + item_id,
             shown=bool(plan.recipe.roles),
+            turns=turns,
         )
 
     def request(
@@ -107,7 +119,7 @@ class Part:
             checked = briefs.to_check(self.said)
             return briefs.read_check(answer, self._mark(), checked, rubric=self.task.rubric is not None)
         parsed = Parsed(answer.strip() or None) if self.role == THINKER else self.task.read(answer)
-        flags = (injection.SUSPICIOUS_ITEM,) if injection.suspicions(self.text) else ()
+        flags = (injection.SUSPICIOUS_ITEM,) if self._item_instructs() else ()
         # A label is one of the producer's own words; only free text can speak to who reads it next.
         free = self.task.kind is not TaskKind.CLASSIFY and self.shown
         if parsed.answer is not None and free and injection.suspicions(parsed.answer, answer=True):
@@ -115,6 +127,14 @@ class Part:
             if self.role in (SYNTHESISER, THINKER):
                 return Parsed(None, (*parsed.flags, *flags), _SUSPECT)
         return Parsed(parsed.answer, (*parsed.flags, *flags), parsed.reason) if flags else parsed
+
+    def _item_instructs(self) -> bool:
+        """Does the item, where it is data, try to instruct? A text with no prompt beside it, or a chat to be continued,
+        is the instruction itself. Of a chat that is data only its user's words count."""
+        if self.task.kind is TaskKind.GENERATE and (self.task.prompt is None or self.turns is not None):
+            return False
+        texts = [self.text] if self.turns is None else [content for role, content in self.turns if role == "user"]
+        return any(injection.suspicions(text) for text in texts)
 
     def _candidates(self) -> tuple[briefs.Candidate, ...]:
         return briefs.candidates(self.said, self.text, self.seed)

@@ -191,7 +191,7 @@ class Wording:
 
     def _part(self, item: TakenItem) -> Part:
         ask = self.ask
-        return Part.of(ask.plan, ask.seat, item.id, ask.task, item.text, item.said)
+        return Part.of(ask.plan, ask.seat, item.id, ask.task, item.text, item.said, item.turns)
 
     def _needs(self, question: Question) -> int:
         ratio = self.pulse.input_ratio if self.pulse.samples >= LEARNED_AFTER else 1.0

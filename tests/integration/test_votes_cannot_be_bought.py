@@ -185,7 +185,8 @@ def test_a_judge_of_the_ladder_that_does_not_say_the_mark_lets_nothing_pass(smal
     ]
     lines += [{"model": model, "says": "from above"} for model in ("bench", "second")]
     lines += [{"says": "from below"}]
-    found = work(yard, lines, texts, task="generate", labels=[], strategy="cheap-first(check=judge)")
+    spec = {"task": "generate", "labels": [], "rubric": "It names a town."}
+    found = work(yard, lines, texts, **spec, strategy="cheap-first(check=judge)")
     assert {(status, answer) for status, answer, _ in found.values()} == {("decided", "from above")}
     assert all("escalated" in flags for _, _, flags in found.values())
 
