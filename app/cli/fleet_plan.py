@@ -34,6 +34,7 @@ def as_json(ration: Ration) -> dict[str, Any]:
         "left": round(ration.quota.left),
         "resets_at": _resets_at(ration).isoformat(timespec="seconds"),
         "waiting_easy": round(ration.demand.easy),
+        "waiting_late": round(ration.demand.late),
         "waiting_hard": round(ration.demand.hard),
         "planned": ration.planned,
         "spare": round(ration.spare) if ration.planned else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -90,6 +90,8 @@ def _status_words(found: JobStatus, sorted_: Sorting) -> str:
         lines.append(f"privacy   {sorted_.private:,} private, {sorted_.redacted:,} redacted")
     if others := [f"{n:,} {lane}" for lane, n in sorted_.lanes.items() if not lane.startswith("private")]:
         lines.append(f"lanes     {', '.join(map(one_line, others))}")
+    if found.pack != 1 or found.pack_trial is not None:
+        lines.append(f"packs     {_pack_words(found.pack, found.pack_trial)}")
     if found.duplicates or found.similar:
         lines.append(f"doubles   {found.duplicates:,} identical items and {found.similar:,} similar ones asked once")
     if found.reused:
@@ -102,6 +104,19 @@ def _status_words(found: JobStatus, sorted_: Sorting) -> str:
     lines.append(f"time      {duration(at.elapsed_s)}, deadline {at.deadline_at.astimezone():%Y-%m-%d %H:%M}")
     lines += [f"reason    {count:,} x {one_line(reason)}" for reason, count in found.reasons.items()]
     return "\n".join(lines) + "\n"
+
+
+def _pack_words(pack: int, trial: dict[str, Any] | None) -> str:
+    if pack == 0:
+        return "being found out" if trial else "to be found out"
+    words = f"up to {pack} items a call" if pack > 1 else "one item a call"
+    if trial is None:
+        return words
+    if not trial.get("packs"):
+        return f"{words}: too few items for a trial"
+    twice, differed = trial["singles"]
+    seen = ", ".join(f"{size} a call {bad}/{of}" for size, (of, bad) in trial["packs"].items())
+    return f"{words}, by a trial; answers that differ: asked twice {differed}/{twice}, {seen}"
 
 
 def _waiting_words(ahead: Outlook) -> str:

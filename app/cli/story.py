@@ -47,6 +47,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         spent = f"{a['latency_ms']} ms, {a['input_tokens']} in, {a['output_tokens']} out, {usd(a['cost_usd'])}"
         late = ", late" if a["late"] else ""
         yield f"attempt   {one_line(a['deployment'])} try {a['try']}: {what}{status}, {spent}{late}"
+        if a["items"]:
+            carried = ", ".join(one_line(item) for item in a["items"])
+            yield f"          a pack of {len(a['items'])} ({carried}); this item's share is {usd(a['share_usd'])}"
         if a["text"]:
             yield f"          “{one_line(a['text'], 200)}”"
     for vote in found["votes"]:

@@ -66,6 +66,8 @@ def submit(
     ] = None,
     max_latency: Annotated[float | None, typer.Option(help="Seconds that an ordinary call may take at most.")] = None,
     max_call_cost: Annotated[float | None, typer.Option(help="USD that an ordinary call may cost at most.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="PROVIDER/MODEL that the receipt compares with.")] = None,
+    audit: Annotated[float | None, typer.Option(help="Share of the items that are put to it; else 0.02.")] = None,
     optimise: Annotated[str, typer.Option(help="balanced, cost, quality or latency.")] = "balanced",
     balance: Annotated[
         str | None,
@@ -120,6 +122,8 @@ def submit(
         "exclude": exclude or [],
         "max_latency_s": max_latency,
         "max_call_cost_usd": max_call_cost,
+        "baseline": baseline,
+        "audit": audit,
         "optimise": optimise,
         "balance": balance,
         "privacy": privacy,

@@ -49,7 +49,7 @@ def plain(wanted: Wanted) -> bool:
 
 
 def spares(wanted: Wanted) -> bool:
-    """Are these easy items, whose first voices leave a scarce quota to those that need it more?"""
+    """Are these easy items, whose voices leave a scarce quota to those that need it more?"""
     return not wanted.lane.hard and not wanted.recipe.models and wanted.recipe.shape.order == "free"
 
 
@@ -64,15 +64,16 @@ def in_order(
 ) -> list[Track]:
     """The tracks, whoever is to be asked first first.
 
-    ``late``: for voices that follow, to which a quota that is kept stands open. ``calls``: what each would have to
-    answer before it counts as free.
+    ``late``: for voices that follow, to which more of a kept quota is open. ``calls``: what each would have to answer
+    before it counts as free.
     """
-    only_time, kept = plain(wanted), spares(wanted) and not late
+    only_time, easy = plain(wanted), spares(wanted)
     graded = selection.graded(wanted.routing, wanted.lane)
     better = _scores(tracks, wanted)
 
     def rank(track: Track) -> tuple[float, ...]:
-        place = _place(track, kept)
+        spare = track.spare_late if late else track.spare
+        place = _place(track, kept=easy and spare < 1)
         if only_time:
             return (place,)
         grade = round(better(track) / _GRADE) if graded else 0
@@ -99,9 +100,9 @@ def _diverse(ordered: list[Track], turn: _Key, better: _Key) -> list[Track]:
     )
 
 
-def _place(track: Track, kept: bool) -> int:
+def _place(track: Track, *, kept: bool) -> int:
     """Whoever is free soon, then those whose quota is kept for others, then those that are shut for long."""
-    if kept and track.spare < 1:
+    if kept:
         return 1
     return 0 if track.drained_in_s() <= _PASSED_BY_S else 2
 

@@ -177,12 +177,15 @@ def compare(
     """Counts for ``tried`` from a trial's chunk. ``seats``: seat → (deployment, role, pack); ``votes``: (item, seat,
     answer, failure). A call that failed has shown nothing; an answer that is missing or cannot be read differs."""
     said = {(item, seat): (answer, failure) for item, seat, answer, failure in votes}
-    first = {deployment: seat for seat, (deployment, role, _) in seats.items() if role == "voice"}
+    first: dict[str, int] = {}
+    for seat, (deployment, role, _) in sorted(seats.items()):
+        if role == "voice":
+            first.setdefault(deployment, seat)
     counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     for (item, seat), (answer, failure) in said.items():
         deployment, role, size = seats[seat]
         single = said.get((item, first.get(deployment, -1)))
-        if role == "voice" or failure is not None or single is None or single[0] is None:
+        if role != "calibration" or failure is not None or single is None or single[0] is None:
             continue
         counts[size][0] += 1
         counts[size][1] += answer != single[0]

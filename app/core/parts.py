@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.core import briefs, injection, prompts
 from app.core.briefs import Said
 from app.core.contract import Parsed
-from app.core.plan import AUDIT, JUDGE, STRONG, SYNTHESISER, THINKER, VERIFIER, VOICE, WORKER, Plan, Seat
+from app.core.plan import AUDIT, CALIBRATION, JUDGE, STRONG, SYNTHESISER, THINKER, VERIFIER, VOICE, WORKER, Plan, Seat
 from app.core.task import Task
 from app.core.trimming import Turns
 from app.core.values import Deployment, Request, TaskKind
@@ -20,6 +20,7 @@ from app.core.values import Deployment, Request, TaskKind
 PURPOSES = {
     VOICE: "vote",
     AUDIT: "audit",
+    CALIBRATION: "calibration",
     SYNTHESISER: "synthesis",
     JUDGE: "judge",
     VERIFIER: "verification",
@@ -34,7 +35,7 @@ _SUSPECT = "tries to instruct its reader"
 
 def hears(seat: Seat) -> bool:
     """Is it told what others have said of the item? Who votes, and who thinks ahead, is not."""
-    return seat.role not in (VOICE, AUDIT, STRONG, THINKER) or seat.rung > 0
+    return seat.role not in (VOICE, AUDIT, CALIBRATION, STRONG, THINKER) or seat.rung > 0
 
 
 def plain(seat: Seat) -> bool:

@@ -25,6 +25,8 @@ AUDIT = "audit"
 """The baseline that a job's receipt compares with: asked of some items drawn at random; nothing else hangs on it."""
 STRONG = "strong"
 """The model that a guarantee promises agreement with: its answer stands."""
+CALIBRATION = "calibration"
+"""Asked what others were asked, to see whether packs change an answer: it has no say."""
 CACHE = "cache"
 """The seat of an earlier job's decision on the same question, where a job takes one for want of anybody to ask."""
 
@@ -87,6 +89,10 @@ class Plan:
     def packs(self) -> bool:
         """Does any call carry several items?"""
         return any(seat.pack > 1 for seat in self.seats)
+
+    def heard(self, seat: int) -> bool:
+        """Does what that seat says count? A trial's does not, and nobody waits for it."""
+        return seat >= len(self.seats) or self.seats[seat].role != CALIBRATION
 
     def extended(self, seats: tuple[Seat, ...]) -> Plan:
         return replace(self, seats=self.seats + seats)

@@ -8,8 +8,9 @@ what will, is more than is left) is spread over its period as a line that says h
              plus 30 % until the last sixth of the period, where it melts away  (kept for the hard ones)
 
 and never less than the hard items that wait now will take. What is left above the line is spare: easy first voices may
-have it. Below the line they pass the deployment by, where somebody else is free; hard items, late votes and escalations
-do not. At the reset the line is at nothing, so no quota is kept until it is worthless.
+have it. Below the line they pass the deployment by, where somebody else is free; below half of it late voices of easy
+items do as well, or those of a large job would leave nothing. Hard items and what climbs a ladder never do. At the
+reset the line is at nothing, so no quota is kept until it is worthless.
 
 Only a strong deployment's quota is kept: one that at least half of the others are weaker than. Where demand fits into
 what is left nothing is planned, and nothing changes.
@@ -24,6 +25,10 @@ from dataclasses import dataclass
 _KEPT = 0.3
 _OPENING = 1 / 6
 """Share of the period before its end in which the kept part melts: the last four hours of a day."""
+_STRONGER = 0.05
+"""A smaller difference in quality is none: it is learned, and moves a little from day to day."""
+_LATE = 0.5
+"""Share of the line below which late voices of easy items pass by, too."""
 _BY_PACE = 0.8
 """No more is kept than could still be called until the reset at this share of the deployment's pace."""
 _EARLY = 1 / 24
@@ -70,9 +75,10 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Calls that items in the yard may want of a deployment: easy first voices; hard ones and late votes."""
+    """Calls that items in the yard may want of a deployment: first voices of easy ones, their late ones, hard ones."""
 
     easy: float = 0.0
+    late: float = 0.0
     hard: float = 0.0
 
 
@@ -80,14 +86,16 @@ class Demand:
 class Ration:
     """What one quota of a deployment means for it now; of several the one that leaves least to spare.
 
-    ``spare``: calls for easy first voices now; infinite where nothing is planned. ``kept``: calls that wait for hard
-    items and late votes. ``per_hour``: calls an hour for easy first voices from now to the reset. ``why``: a sentence.
+    ``spare``: calls for easy first voices now, ``spare_late`` for their late ones; infinite where nothing is planned.
+    ``kept``: calls that wait for hard items and late votes. ``per_hour``: calls an hour for easy first voices from now
+    to the reset. ``why``: a sentence.
     """
 
     deployment: str
     quota: Quota
     demand: Demand
     spare: float
+    spare_late: float
     kept: float
     per_hour: float
     why: str
@@ -108,7 +116,7 @@ def rations(stocks: Sequence[Stock], demand: Mapping[str, Demand]) -> list[Ratio
 
 def _strong(stock: Stock, stocks: Sequence[Stock]) -> bool:
     others = [other for other in stocks if other.deployment != stock.deployment]
-    weaker = sum(other.quality < stock.quality for other in others)
+    weaker = sum(other.quality <= stock.quality - _STRONGER for other in others)
     return weaker > 0 and 2 * weaker >= len(others)
 
 
@@ -116,19 +124,20 @@ def _ration(stock: Stock, quota: Quota, demands: Mapping[str, Demand], strong: b
     demand = demands.get(stock.deployment, Demand())
     hours = max(quota.resets_s / 3600, 1e-9)
     left = max(0.0, quota.left - stock.queued)
-    wanted = demand.easy + demand.hard + quota.expected
+    wanted = demand.easy + demand.late + demand.hard + quota.expected
 
     def free(why: str) -> Ration:
-        return Ration(stock.deployment, quota, demand, math.inf, 0.0, left / hours, why)
+        return Ration(stock.deployment, quota, demand, math.inf, math.inf, 0.0, left / hours, why)
 
     if not strong:
         return free("not among the stronger half: whoever is free first takes it")
     if wanted <= left:
         return free(f"about {wanted:,.0f} calls are expected until the reset, and {left:,.0f} are left")
-    # Of the line only the kept part is for the hard ones; the rest of it is for the easy ones of later hours.
-    for_hard = min(left, max(quota.limit * _KEPT * min(1.0, quota.ahead / _OPENING), demand.hard))
-    line = min(left, max(quota.line(stock.pace), demand.hard))
-    spare = left - line
+    line = quota.line(stock.pace)
+    spare = left - min(left, max(line, demand.hard))
+    spare_late = left - min(left, max(_LATE * line, demand.hard))
+    # Of the line only the kept part is for hard items and late votes; the rest is for the easy ones of later hours.
+    kept = min(left - spare, max(quota.limit * _KEPT * min(1.0, quota.ahead / _OPENING), demand.hard))
     until = "easy first voices pass it by" if spare < 1 else f"{spare:,.0f} of them for easy first voices now"
     why = f"about {wanted:,.0f} calls are expected until the reset, and {left:,.0f} are left: {until}"
-    return Ration(stock.deployment, quota, demand, spare, min(for_hard, line), max(0.0, left - for_hard) / hours, why)
+    return Ration(stock.deployment, quota, demand, spare, spare_late, kept, (left - kept) / hours, why)

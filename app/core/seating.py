@@ -105,7 +105,7 @@ def further_seats(tracks: Sequence[Track], wanted: Wanted, plan: Plan, used: fro
     again under a new number.
     """
     serves = [t for t in tracks if _may_vote(t, wanted) and t.deployment.name not in used]
-    pack = max((s.pack for s in plan.seats), default=1)
+    pack = max((s.pack for s in plan.seats if s.role == wanted.recipe.shape.voice), default=1)
     if wanted.recipe.shape.order in ("ladder", "domain"):
         places = _places(serves, serves, wanted, math.inf, plan.seed)
     else:
@@ -212,7 +212,8 @@ def _is_baseline(deployment: Deployment, wanted: Wanted) -> bool:
 
 def _voices(places: Iterable[Place], recipe: Recipe, pack: int = 1) -> list[Seat]:
     seats = [_seat(t, recipe.shape.voice, rung) for t, rung in places]
-    return seats if pack == 1 else [replace(s, pack=pack) for s in seats]
+    # Who climbs a ladder hears what was said of each item below.
+    return seats if pack == 1 else [s if s.rung else replace(s, pack=pack) for s in seats]
 
 
 def _seat(track: Track, role: str, rung: int = 0) -> Seat:

@@ -45,11 +45,14 @@ class Track:
     """Deployment → how much it is wrong together with this one, at least (``core.kinship``)."""
     spare: float = math.inf
     """Calls that the plan of its quotas gives to easy first voices now; below 1 they pass it by."""
+    spare_late: float = math.inf
+    """The same for their late voices."""
 
     def take(self, calls: float) -> None:
         """Put one ask of so many calls on this track."""
         self.asks -= 1
         self.spare -= calls
+        self.spare_late -= calls
         for track in (self, *self.siblings):
             track.queued += calls
 

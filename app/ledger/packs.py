@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine
+import orjson
+from sqlalchemy import Connection
 
-from app.ledger.reports import no_job
+from app.core.packing import Trial
+from app.core.plan import Plan
 
 # The calls of one item in one chunk: those for it alone, and its share of those that it took part in. The first items
 # of a call pay what is over, as ``core.packing.share`` has it.
@@ -72,17 +74,40 @@ def surroundings(
 
 
 @dataclass(frozen=True, slots=True)
-class Packing:
-    """How a job's items are packed. ``size`` 0: that is still to be found out; ``trial``: what a trial showed."""
+class Running:
+    """A trial: its plan, whether all of it has been heard, and who said what: (item, seat, answer, failure)."""
 
-    size: int
-    trial: dict[str, object] | None
+    plan: Plan
+    over: bool
+    votes: list[tuple[int, int, str | None, str | None]]
 
 
-def packing_of(engine: Engine, job_id: str) -> Packing:
-    """Raises ``NotFound``."""
-    with engine.begin() as connection:
-        row = connection.exec_driver_sql("SELECT pack, pack_trial FROM jobs WHERE id = %s", (job_id,)).first()
+_TRIAL = """
+SELECT c.id, c.plan, NOT EXISTS (SELECT FROM asks a WHERE a.chunk_id = c.id AND a.state <> 'done')
+FROM jobs j JOIN chunks c ON c.id = (j.pack_trial ->> 'chunk')::bigint WHERE j.id = %s
+"""
+
+
+def trial_of(connection: Connection, job_id: str) -> Running | None:
+    row = connection.exec_driver_sql(_TRIAL, (job_id,)).first()
     if row is None:
-        raise no_job(job_id)
-    return Packing(*row)
+        return None
+    chunk_id, plan, over = row
+    votes = connection.exec_driver_sql(
+        "SELECT item_id, seat, answer, failure_kind FROM votes WHERE chunk_id = %s", (chunk_id,)
+    ).all()
+    return Running(Plan.from_json(plan), over, [tuple(vote) for vote in votes])
+
+
+def begin_trial(connection: Connection, job_id: str, chunk_id: int) -> None:
+    connection.exec_driver_sql(
+        "UPDATE jobs SET pack_trial = jsonb_build_object('chunk', %s::bigint) WHERE id = %s", (chunk_id, job_id)
+    )
+
+
+def write_trial(connection: Connection, job_id: str, trial: Trial) -> None:
+    """What it showed, beside where it can be read."""
+    connection.exec_driver_sql(
+        "UPDATE jobs SET pack = %s, pack_trial = coalesce(pack_trial, '{}') || %s::jsonb WHERE id = %s",
+        (trial.size, orjson.dumps(trial.to_json()).decode(), job_id),
+    )

@@ -93,6 +93,10 @@ class JobStatus:
     """Calls an item, over the items that are decided, undecided or failed."""
     reasons: dict[str, int]
     """Why items were not decided."""
+    pack: int
+    """Items that go into one call, at most; 0: that is being found out."""
+    pack_trial: dict[str, Any] | None
+    """What a sample showed, where the job was to find out how many."""
     duplicates: int
     similar: int
     """Items that took the decision of one before them that asks the same, or nearly."""
@@ -134,6 +138,8 @@ class JobStatus:
             "deadline_at": _plain(at.deadline_at),
             "elapsed_s": round(at.elapsed_s, 1),
             "reasons": self.reasons,
+            "pack": self.pack,
+            "pack_trial": self.pack_trial,
             "duplicates": self.duplicates,
             "similar": self.similar,
             "reused_votes": self.reused,
@@ -217,6 +223,7 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         votes, abstentions, with_gold, correct, mean_calls, duplicates, similar = said
         reused, reused_micro = connection.exec_driver_sql(_REUSED, (job_id,)).one()
         reasons = connection.exec_driver_sql(_REASONS, (job_id,)).all()
+        pack, trial = connection.exec_driver_sql("SELECT pack, pack_trial FROM jobs WHERE id = %s", (job_id,)).one()
     return JobStatus(
         job=job,
         progress=at,
@@ -233,6 +240,8 @@ def status(engine: Engine, job_id: str) -> JobStatus:
         started_at=min((row[6] for row in attempts), default=None),
         mean_calls=mean_calls,
         reasons={row[0]: row[1] for row in reasons},
+        pack=pack,
+        pack_trial=trial,
         duplicates=duplicates,
         similar=similar,
         reused=reused,

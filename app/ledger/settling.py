@@ -97,14 +97,15 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
             yield None
             return
         job_id, parked, job_state, cached_ok, plan, item_ids, left_s, *terms = row
-        tables, wave = _tables(connection, chunk_id, item_ids)
+        the_plan = Plan.from_json(plan)
+        tables, wave = _tables(connection, chunk_id, item_ids, the_plan)
         chunk = OpenChunk(
             id=chunk_id,
             job_id=job_id,
             parked=parked,
             job_state=job_state,
             terms=Terms.of(*terms),
-            plan=Plan.from_json(plan),
+            plan=the_plan,
             cached_ok=cached_ok,
             left_s=left_s,
             next_wave=wave + 1,
@@ -113,7 +114,9 @@ def locked_chunk(engine: Engine, chunk_id: int) -> Iterator[tuple[Connection, Op
         yield connection, chunk
 
 
-def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple[dict[int, tuple[Ballot, ...]], int]:
+def _tables(
+    connection: Connection, chunk_id: int, item_ids: list[int], plan: Plan
+) -> tuple[dict[int, tuple[Ballot, ...]], int]:
     planned = connection.exec_driver_sql(
         "SELECT id FROM items WHERE id = ANY(%s) AND state = 'planned' AND chunk_id = %s ORDER BY n",
         (item_ids, chunk_id),
@@ -125,11 +128,11 @@ def _tables(connection: Connection, chunk_id: int, item_ids: list[int]) -> tuple
     ).all()
     answered: set[tuple[int, int]] = set()
     for item_id, ballot in votes_of(connection, chunk_id):
-        if item_id in tables:
+        if item_id in tables and plan.heard(ballot.seat):
             tables[item_id].append(ballot)
             answered.add((item_id, ballot.seat))
     for _, seat, state, tries, asked, slow in asks:
-        if state != "done":
+        if state != "done" and plan.heard(seat):
             for item_id in asked:
                 if item_id in tables and (item_id, seat) not in answered:
                     tables[item_id].append(Ballot(seat, open=True, tries=tries, flags=(HEDGED,) if slow else ()))
@@ -153,20 +156,29 @@ def votes_of(connection: Connection, chunk_id: int) -> list[tuple[int, Ballot]]:
 # The latest answer of each deployment since the earliest of these items' latest failures.
 _ANSWERED_SINCE = """
 WITH failed AS (
-    SELECT min(at) AS since FROM (SELECT max(closed_at) AS at FROM attempts WHERE chunk_id = %s AND item_id = ANY(%s)
-                                  AND state IN ('failed', 'ambiguous') GROUP BY item_id) AS latest
+    SELECT min(at) AS since FROM (
+        SELECT max(closed_at) AS at FROM (
+            SELECT item_id, closed_at FROM attempts
+            WHERE chunk_id = %(chunk)s AND item_id = ANY(%(items)s) AND state IN ('failed', 'ambiguous')
+            UNION ALL
+            SELECT unnest(item_ids), closed_at FROM attempts
+            WHERE job_id = %(job)s AND chunk_id = %(chunk)s AND item_ids IS NOT NULL
+              AND state IN ('failed', 'ambiguous')
+        ) AS calls WHERE item_id = ANY(%(items)s) GROUP BY item_id
+    ) AS latest
 )
 SELECT DISTINCT deployment FROM attempts, failed
-WHERE deployment = ANY(%s) AND state = 'answered' AND closed_at > failed.since
+WHERE deployment = ANY(%(deployments)s) AND state = 'answered' AND closed_at > failed.since
   AND started_at > failed.since - interval '10 minutes'
 """
 
 
 def answered_since(
-    connection: Connection, chunk_id: int, item_ids: Sequence[int], deployments: Sequence[str]
+    connection: Connection, chunk: OpenChunk, item_ids: Sequence[int], deployments: Sequence[str]
 ) -> frozenset[str]:
     """Those of the deployments that have answered anybody since the items last failed."""
-    rows = connection.exec_driver_sql(_ANSWERED_SINCE, (chunk_id, list(item_ids), list(deployments)))
+    asked = {"job": chunk.job_id, "chunk": chunk.id, "items": list(item_ids), "deployments": list(deployments)}
+    rows = connection.exec_driver_sql(_ANSWERED_SINCE, asked)
     return frozenset(row[0] for row in rows)
 
 

@@ -63,12 +63,13 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
                 flags = [flag for flag in flags if flag not in (DUPLICATE, SIMILAR)]
             if chunk_id is not None and chunk_id != chunk[0]:
                 chunk = (chunk_id, Plan.from_json(plan) if plan is not None else None)
+            plan_of = chunk[1] if chunk_id is not None else None
             yield Decided(
                 custom_id,
                 gold,
-                chunk[1] if chunk_id is not None else None,
+                plan_of,
                 tuple(Ballot.from_json(b) for b in ballots),
-                tuple(Ballot.from_json(b) for b in kept or ()),
+                tuple(b for b in map(Ballot.from_json, kept or ()) if plan_of is None or plan_of.heard(b.seat)),
                 Verdict(Status(status), answer, agreement, confidence, votes, abstentions, tuple(flags), reason),
                 double,
             )
@@ -76,8 +77,9 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
 
 _ITEM = """
 SELECT i.id, i.n, i.custom_id, i.text, i.gold, i.state, coalesce(f.chunk_id, i.chunk_id) AS chunk_id, j.recipe, j.tier,
-       j.task, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity, i.lane, i.traits, j.routing,
-       j.max_cost_micro, extract(epoch FROM j.deadline_at - j.created_at)::float8 AS deadline_s
+       j.task, j.pack, j.pack_trial, coalesce(f.id, i.id) AS asked, f.custom_id AS first, i.similarity,
+       i.lane, i.traits, j.routing, j.max_cost_micro,
+       extract(epoch FROM j.deadline_at - j.created_at)::float8 AS deadline_s
 FROM items i JOIN jobs j ON j.id = i.job_id LEFT JOIN items f ON f.id = i.same_as
 WHERE i.job_id = %s AND i.custom_id = %s
 """
@@ -164,6 +166,8 @@ def explain(engine: Engine, job_id: str, custom_id: str) -> dict[str, Any]:
         "state": item.state,
         "tier": item.tier,
         "recipe": item.recipe,
+        "pack": item.pack,
+        "pack_trial": item.pack_trial,
         "task": item.task,
         "chosen": _chosen(Routing.from_json(item.routing), Lane.parse(item.lane)),
         "lane": item.lane,

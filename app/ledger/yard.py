@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from app.core import recipe as recipes
 from app.core.ballots import Ask
-from app.core.plan import Plan
+from app.core.packing import TRIAL_REPEATS
+from app.core.plan import CALIBRATION, Plan
 from app.core.recipe import Recipe
 from app.core.routing import Terms
 from app.ledger import doubles
@@ -79,11 +80,12 @@ _CLAIM = (
     _CHUNK
     + """
 INSERT INTO asks (chunk_id, wave, seat, deployment, provider, tries, pack, item_ids, lease_until)
-SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, s.pack, chunk.item_ids,
+SELECT chunk.id, 1, s.seat, s.deployment, s.provider, s.tries, s.pack,
+       chunk.item_ids[1:coalesce(s.most, cardinality(chunk.item_ids))],
        clock_timestamp() + %(lease)s * interval '1 second'
 FROM chunk, unnest(%(seats)s::smallint[], %(deployments)s::text[], %(providers)s::text[], %(tries)s::smallint[],
-                   %(packs)s::smallint[])
-     AS s (seat, deployment, provider, tries, pack)
+                   %(packs)s::smallint[], %(most)s::smallint[])
+     AS s (seat, deployment, provider, tries, pack, most)
 RETURNING id, chunk_id, provider
 """
 )
@@ -192,6 +194,7 @@ def claim(
             "providers": [s.provider for s in seats],
             "tries": [a.tries for a in ordered],
             "packs": [s.pack for s in seats],
+            "most": [TRIAL_REPEATS if s.role == CALIBRATION and s.pack == 1 else None for s in seats],
         },
     )
     return [RungAsk(*row) for row in rows]

@@ -8,21 +8,24 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine
 
 from app.core.ballots import Verdict
+from app.core.packing import TRIAL_ITEMS
 from app.core.recipe import Recipe, fitted
 from app.core.seating import Chunk, seat_chunk
 from app.core.selection import eligible
 from app.core.strategies import decide
 from app.core.tracks import Track
-from app.ledger import commons, settling, yard
+from app.ledger import commons, packs, settling, yard
 from app.ledger.commons import Others
 from app.ledger.settling import RungAsk
 from app.ledger.yard import WaitingJob
+from app.services import trials
 from app.services.choosing import Chooser
 from app.services.fleetview import FleetView
 from app.services.rationing import ration
 
 # Bells that have not been answered after this long are rung again by the sweep.
 RING_PATIENCE_S = 45.0
+_TRIAL_PATIENCE = 6
 
 
 @dataclass(slots=True)
@@ -49,7 +52,8 @@ class Dispatcher:
         with yard.dispatching(self.engine) as connection:
             if connection is None:
                 return done
-            jobs = yard.waiting_jobs(connection, most=self.chunk_size * 1000)
+            looked = trials.looked_after(connection, yard.waiting_jobs(connection, most=self.chunk_size * 1000))
+            jobs = looked.jobs
             homeless = [job for job in jobs if job.terms.lane.private and not self._voices_at_home(job, job.recipe)]
             for job in homeless:
                 yard.give_up(connection, job, "privacy")
@@ -63,21 +67,25 @@ class Dispatcher:
             chooser = Chooser(connection)
             while jobs:
                 job = min(jobs, key=lambda j: _turn(j, jobs, load))
+                on_trial = job.place in looked.trials
                 chosen = chooser.choose(job)
                 recipe = job.recipe if chosen is None else chosen.recipe
-                chunk = self._seat(job, recipe, tracks, ready[job.place], seed)
+                chunk = self._seat(job, recipe, tracks, ready[job.place], seed, on_trial)
                 if chunk is None:
                     jobs.remove(job)
                     continue
                 if chosen is not None:
                     chunk = replace(chunk, plan=replace(chunk.plan, choice=chosen.note))
-                if job.id not in others:
-                    others[job.id] = commons.others(connection, job.id)
-                claimed = self._claim(connection, job, chunk, others[job.id], done)
+                if on_trial:
+                    claimed = self._try(connection, job, chunk, done)
+                else:
+                    if job.id not in others:
+                        others[job.id] = commons.others(connection, job.id)
+                    claimed = self._claim(connection, job, chunk, others[job.id], done)
                 seed = claimed or seed
                 load[job.id] += chunk.size
                 ready[job.place] -= chunk.size
-                if ready[job.place] <= 0 or claimed is None:
+                if ready[job.place] <= 0 or claimed is None or on_trial:
                     jobs.remove(job)
         for job_id in {job.id for job in homeless}:
             settling.finish_job(self.engine, job_id)
@@ -108,8 +116,24 @@ class Dispatcher:
         done.waves.append(asks)
         return asks[0].chunk_id
 
-    def _seat(self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int) -> Chunk | None:
-        """The job's own wish of balancing comes before what the fleet file says for its tier."""
+    @staticmethod
+    def _try(connection: Connection, job: WaitingJob, chunk: Chunk, done: Dispatched) -> int | None:
+        """Put a trial on its tracks. Returns its id; None: its items are gone."""
+        first = decide(chunk.plan, ())
+        assert not isinstance(first, Verdict)
+        plan, first = trials.with_trial(chunk.plan, first, chunk.size)
+        asks = yard.claim(connection, job, chunk.size, plan, first, RING_PATIENCE_S)
+        if not asks:
+            return None
+        packs.begin_trial(connection, job.id, asks[0].chunk_id)
+        done.waves.append(asks)
+        return asks[0].chunk_id
+
+    def _seat(
+        self, job: WaitingJob, recipe: Recipe, tracks: list[Track], available: int, seed: int, on_trial: bool
+    ) -> Chunk | None:
+        """The job's own wish of balancing comes before what the fleet file says for its tier. A trial is of many
+        items, however slow the seats: it is one chunk."""
         if job.terms.lane.private:
             recipe = fitted(recipe, self._voices_at_home(job, recipe))
         wanted = job.terms.wanted(recipe)
@@ -121,8 +145,8 @@ class Dispatcher:
             tracks,
             wanted,
             available=available,
-            chunk_size=self.chunk_size,
-            horizon_s=self.horizon_s,
+            chunk_size=TRIAL_ITEMS if on_trial else self.chunk_size,
+            horizon_s=self.horizon_s * (_TRIAL_PATIENCE if on_trial else 1),
             seed=seed,
         )
         return chunk and replace(chunk, plan=self.view.inform(chunk.plan, job.id, job.terms.task))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from app.core import packed, packing, parts
-from app.core.plan import VOICE
+from app.core.plan import CALIBRATION, VOICE
 from app.core.values import Answer, Failure, FailureKind
 from app.ledger.journal import Casting, TakenItem
 from app.services.questions import Question, Wording
@@ -28,14 +28,13 @@ def dealt(wording: Wording) -> tuple[list[Question], list[TakenItem]]:
     if seat.pack <= 1 or parts.hears(seat):
         return [], list(ask.items)
     items = {item.id: item for item in ask.items if _packable(item)}
-    arranged = packing.arrange(
-        list(items),
-        seat.pack,
-        seed=ask.plan.seed,
-        place=sum(1 for earlier in ask.plan.seats[: ask.seat] if earlier.role == VOICE),
-        whole=ask.whole,
-        earlier=ask.met,
-    )
+    place = sum(1 for earlier in ask.plan.seats[: ask.seat] if earlier.role == VOICE)
+    if seat.role == CALIBRATION:
+        arranged = packing.arrange(list(items), seat.pack, seed=ask.plan.seed, place=place)
+    else:
+        arranged = packing.arrange(
+            list(items), seat.pack, seed=ask.plan.seed, place=place, whole=ask.whole, earlier=ask.met
+        )
     questions: list[Question] = []
     alone = [item for item in ask.items if item.id not in items]
     for pack in arranged:

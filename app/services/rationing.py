@@ -21,9 +21,10 @@ def ration(tracks: Sequence[Track], jobs: Sequence[WaitingJob]) -> list[Ration]:
         Stock(t.deployment.name, t.deployment.quality, t.quotas, pace=t.pace, queued=t.queued) for t in tracks
     ]  # fmt: skip
     planned = rations(stocks, _demand(tracks, jobs))
-    by_name = {one.deployment: one.spare for one in planned}
+    by_name = {one.deployment: one for one in planned}
     for track in tracks:
-        track.spare = by_name.get(track.deployment.name, track.spare)
+        if (mine := by_name.get(track.deployment.name)) is not None:
+            track.spare, track.spare_late = mine.spare, mine.spare_late
     return planned
 
 
@@ -33,14 +34,15 @@ def _demand(tracks: Sequence[Track], jobs: Sequence[WaitingJob]) -> dict[str, De
     for job in jobs:
         ready[job.terms.wanted(job.recipe)] += job.ready
     easy: Counter[str] = Counter()
+    late: Counter[str] = Counter()
     hard: Counter[str] = Counter()
     for wanted, items in ready.items():
-        late = BENCH_LOAD if wanted.recipe.council > 1 else 0.0
+        coming_back = BENCH_LOAD if wanted.recipe.council > 1 else 0.0
         for track in serving(tracks, wanted):
             name = track.deployment.name
             if wanted.lane.hard:
                 hard[name] += items
             else:
                 easy[name] += items
-                hard[name] += math.ceil(late * items)
-    return {name: Demand(easy[name], hard[name]) for name in easy.keys() | hard.keys()}
+                late[name] += math.ceil(coming_back * items)
+    return {name: Demand(easy[name], late[name], hard[name]) for name in easy.keys() | hard.keys()}

@@ -235,7 +235,7 @@ def _spared(
         return asks
     last = [item_id for ids in asks.values() for item_id in ids if left.get(item_id) == 1]
     seats = [plan.seats[ask.seat].deployment for ask in asks]
-    calm = ledger.answered_since(connection, chunk.id, last, seats) if last else frozenset()
+    calm = ledger.answered_since(connection, chunk, last, seats) if last else frozenset()
     spared: dict[Ask, list[int]] = defaultdict(list)
     for ask, item_ids in asks.items():
         for item_id in item_ids:

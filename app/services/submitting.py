@@ -38,6 +38,7 @@ from app.registry.fleet import FleetFile
 from app.registry.secrets import missing
 from app.services.acceptance import check_means, check_pattern, usual_check
 from app.services.arms import check_arms, check_guarantee, in_arms
+from app.services.auditing import AUDIT_SHARE, audited, check_baseline
 from app.services.estimating import Estimate, estimate
 from app.services.rows import BadRow, check_row
 from app.services.screening import Screen, Screened, check_words
@@ -105,6 +106,10 @@ class JobSpec(BaseModel):
     latency: Haste | None = None
     """What the items are like, where the producer knows it better than the rules of ``app.core.classifying``."""
 
+    baseline: Annotated[str, Field(min_length=3, max_length=200)] | None = None
+    """Provider/model that the receipt compares with: it is asked of a share of the items, drawn at random."""
+    audit: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+
     guarantee: Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)] | None = None
     """Share of the items whose answer is that of ``against`` at least, with ``confidence``."""
     against: Annotated[str, Field(min_length=3, max_length=200)] | None = None
@@ -136,6 +141,8 @@ class JobSpec(BaseModel):
         if self.pack == "auto" and self.task == "generate":
             raise ValueError("pack auto compares answers, and free texts are never equal: give a number")
         check_guarantee(self.guarantee, self.against, self.task, self.strategy, self.similar, self.pack)
+        if self.audit is not None and self.baseline is None:
+            raise ValueError("audit is the share of the items that are put to a baseline: name one")
         if self.prompt is not None and not _storable(self.prompt):
             raise ValueError("the prompt holds a NUL character or half of a surrogate pair")
         check_pattern(self.task, self.accept_pattern)
@@ -187,6 +194,8 @@ class JobSpec(BaseModel):
             complexity=self.complexity or "",
             domain=self.domain or "",
             latency=self.latency or "",
+            baseline=self.baseline or "",
+            audit=0.0 if self.baseline is None else self.audit or AUDIT_SHARE,
         )
 
     @property
@@ -271,7 +280,7 @@ class Submitter:
         rows = screen.rows(rows, found)
         if job.pack != 1:
             rows = apart(rows)
-        rows = in_arms(spec.choice, spec.use_case, rows)
+        rows = in_arms(spec.choice, spec.use_case, audited(rows, job.routing))
         stored = door.store_job(self.engine, job, rows, skip_duplicates)
         if found.private or found.redacted:
             log.info("personal data in items", action="job.screened", job=stored.job_id, **found.to_json())
@@ -288,6 +297,7 @@ class Submitter:
         wanted = spec.wanted
         latencies = measured(self.engine) if wanted.routing.max_latency_ms is not None else None
         deployments = self.fleet.current().deployments
+        check_baseline(deployments, wanted.routing)
         check_arms(deployments, spec.choice, wanted, latencies)
         return able(deployments, wanted, latencies)
 

@@ -223,6 +223,9 @@ def test_easy_first_voices_pass_a_kept_quota_by_and_all_else_does_not() -> None:
 
     assert names(in_order(fleet(), wanted(), horizon_s=HORIZON_S)) == ["b/m", "a/m", "strong/m"]
     assert names(in_order(fleet(), wanted(), horizon_s=HORIZON_S, late=True))[0] == "strong/m"
+    worn = [track("strong/m", quality=0.9, spare=0.0, spare_late=0.0), *fleet()[1:]]
+    assert names(in_order(worn, wanted(), horizon_s=HORIZON_S, late=True))[-1] == "strong/m"
+    assert names(in_order(worn, wanted(lane=Lane(hard=True)), horizon_s=HORIZON_S, late=True))[0] == "strong/m"
     assert names(in_order(fleet(), wanted(lane=Lane(hard=True)), horizon_s=HORIZON_S))[0] == "strong/m"
     chunk = chunk_of(fleet(), wanted(recipe="majority-vote"))
     assert chunk is not None
