@@ -24,11 +24,16 @@ FROM attempts WHERE NOT 'drill' = ANY(coalesce(flags, '{}'))
 
 # An item at a deployment, after a call that was answered there and read. A restated question follows an abstention.
 _ASKED_AGAIN = """
-SELECT a.item_id, a.deployment, count(*) FROM attempts a
-JOIN votes v ON v.attempt_id < a.id AND v.item_id = a.item_id AND v.answer IS NOT NULL
-JOIN attempts b ON b.id = v.attempt_id AND b.deployment = a.deployment AND b.state = 'answered'
-WHERE a.purpose = 'vote' AND a.state <> 'unsent'
-GROUP BY 1, 2
+WITH calls AS MATERIALIZED (
+    SELECT id, deployment, unnest(coalesce(item_ids, ARRAY[item_id])) AS item_id
+    FROM attempts WHERE purpose = 'vote' AND state <> 'unsent'
+), answered AS MATERIALIZED (
+    SELECT v.item_id, b.deployment, min(b.id) AS id
+    FROM votes v JOIN attempts b ON b.id = v.attempt_id AND b.state = 'answered'
+    WHERE v.answer IS NOT NULL GROUP BY 1, 2
+)
+SELECT c.item_id, c.deployment, count(*)
+FROM calls c JOIN answered a ON a.item_id = c.item_id AND a.deployment = c.deployment AND a.id < c.id GROUP BY 1, 2
 """
 
 
@@ -82,8 +87,8 @@ def decisions(rig: Rig, job: str, items: int) -> list[str]:
 def paid_twice(rig: Rig) -> list[str]:
     """No seat asked twice under one number, no deployment asked again about an item it has answered."""
     twice = rig.query(
-        "SELECT item_id, chunk_id, seat, try, count(*) FROM attempts WHERE item_id IS NOT NULL "
-        "GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"
+        "SELECT unnest(coalesce(item_ids, ARRAY[item_id])), chunk_id, seat, try, count(*) FROM attempts "
+        "WHERE job_id IS NOT NULL GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"
     )
     again = rig.query(_ASKED_AGAIN)
     return [

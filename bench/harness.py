@@ -37,6 +37,7 @@ from app.core.values import TaskKind
 from app.embedded import Embedded, Urls
 from app.ledger import door, migrate
 from app.ledger.door import NewJob, Row
+from app.services.submitting import apart
 from app.settings import Settings
 from app.simulator.process import SimulatorProcess
 
@@ -142,7 +143,7 @@ class Rig:
 
     ``workers``: so many processes that each serve every provider; 0: one that keeps a process for each provider of
     the fleet file. ``gold``: what the simulated models answer from, missing it at ``error_rate`` (by model id,
-    ``default``). ``weather``: TOML put before that.
+    ``default``); ``packs``: how they do with several items in one call, likewise. ``weather``: TOML put before that.
     ``env`` is added to the processes' environment; ``files``, name → text, lie beside the fleet file.
     """
 
@@ -156,12 +157,14 @@ class Rig:
         workers: int = 1,
         latency_ms: float = 100.0,
         seed: int = 0,
+        packs: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> None:
         self.providers = list(providers)
         self._gold = gold
         self._error_rate = error_rate or {"default": 0.15}
+        self._packs = packs or {}
         self._weather = weather
         self._workers = workers
         self._latency_ms = latency_ms
@@ -257,6 +260,8 @@ class Rig:
                 writer.writerows((row.text, row.gold) for row in self._gold)
             rates = ", ".join(f'"{model}" = {rate}' for model, rate in self._error_rate.items())
             text += f'\n[answers]\nkind = "gold"\nfile = "gold.csv"\nerror_rate = {{ {rates} }}\n'
+            manners = ", ".join(f'"{model}" = "{manner}"' for model, manner in self._packs.items())
+            text += f"packs = {{ {manners} }}\n"
         path.write_text(text)
         return path
 
@@ -346,8 +351,9 @@ class Rig:
         prompt: str | None = None,
         team: str = "bench",
         deadline_s: float = 86_400.0,
+        pack: int = 1,
     ) -> str:
-        """Store a classify job and ring dispatch; returns its id."""
+        """Store a classify job and ring dispatch; returns its id. ``pack``: items a call, at most."""
         job = NewJob(
             id=f"job-{os.urandom(5).hex()}",
             team=team,
@@ -359,8 +365,9 @@ class Rig:
             deadline_s=deadline_s,
             max_cost_micro=None,
             idempotency_key=None,
+            pack=pack,
         )
-        door.store_job(self.engine, job, rows)
+        door.store_job(self.engine, job, rows if pack == 1 else apart(rows))
         self.ring("switchyard.dispatch")
         return job.id
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from app.core import injection, prompts
 from app.core.forms import form_of
+from app.core.packing import TOKENS_AROUND
 from app.core.pricing import guess_tokens
 from app.core.reasoning import split_reasoning
 from app.core.task import Task
@@ -26,7 +27,6 @@ MISSING, DOUBLED = "no answer under its id", "several answers under its id"
 _LETTERS = "bcdfghjkmnpqrstvwxz23456789"
 """No vowels: an id is no word, and no sign of it is taken for another."""
 _ID_CHARS = 4
-_TOKENS_AROUND = 16
 _ANSWER_TOKENS = 800
 _LEAST_ROOM = {TaskKind.CLASSIFY: 1024, TaskKind.EXTRACT: 4096, TaskKind.GENERATE: 4096}
 
@@ -72,7 +72,7 @@ def _draw(digest: bytes, turn: int) -> str:
 def room(task: Task, items: int) -> int:
     """Output tokens that the answers to so many items may take, thoughts aside."""
     longest = max((guess_tokens(label) for label in task.labels), default=_ANSWER_TOKENS)
-    return max(_LEAST_ROOM[task.kind], 64 + items * (longest + _TOKENS_AROUND))
+    return max(_LEAST_ROOM[task.kind], 64 + items * (longest + TOKENS_AROUND))
 
 
 def ask(task: Task, texts: Sequence[str], named: Names, deployment: Deployment) -> Request:

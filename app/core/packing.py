@@ -20,6 +20,8 @@ MOST = 50
 """Items in one call, at most."""
 LONGEST_TOKENS = 600
 """An item that takes more by our guess travels alone: it would save little and crowd the others out."""
+TOKENS_AROUND = 16
+"""What an item's marker lines take in the question; its id in the answer takes half of that."""
 TRIAL_ITEMS = 40
 TRIAL_REPEATS = 20
 """Items of the trial that are asked singly a second time at each seat: how far single answers agree with themselves."""

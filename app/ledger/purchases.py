@@ -38,15 +38,23 @@ class Purchase:
 
 
 # A plan is sent once a chunk, with its first row. An item that asks the same as one before it has that one's votes, and
-# paid nothing for them.
+# paid nothing for them. Of a call that carried several it has its part.
 _BOUGHT = """
 SELECT i.custom_id, i.gold, d.chunk_id,
        CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END, d.status, d.answer,
        (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags,
                                            a.calls, a.cost, a.unknown) ORDER BY v.seat)
         FROM votes v, LATERAL (
-            SELECT count(*) AS calls, coalesce(sum(cost_micro), 0) AS cost, bool_or(cost_micro IS NULL) AS unknown
-            FROM attempts WHERE item_id = d.item_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
+            SELECT coalesce(sum(1.0 / carried), 0) AS calls, coalesce(sum(cost_micro::float8 / carried), 0) AS cost,
+                   bool_or(cost_micro IS NULL) AS unknown
+            FROM (
+                SELECT cost_micro, 1 AS carried FROM attempts
+                WHERE item_id = d.item_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
+                UNION ALL
+                SELECT cost_micro, cardinality(item_ids) FROM attempts
+                WHERE job_id = d.job_id AND chunk_id = v.chunk_id AND seat = v.seat AND state <> 'unsent'
+                  AND item_ids IS NOT NULL AND item_ids @> ARRAY[d.item_id]
+            ) AS made
         ) AS a WHERE v.chunk_id = d.chunk_id AND v.item_id = coalesce(i.same_as, i.id))
 FROM decisions d JOIN items i ON i.id = d.item_id JOIN chunks c ON c.id = d.chunk_id
 WHERE d.job_id = %s ORDER BY d.chunk_id, i.n

@@ -79,8 +79,20 @@ _COLUMNS = """
 SELECT purpose, state, count(*), sum(input_tokens + cached_tokens)::bigint,
        sum(output_tokens + reasoning_tokens)::bigint, coalesce(sum(cost_micro), 0)::bigint,
        count(*) FILTER (WHERE cost_micro IS NULL), coalesce(sum(latency_ms), 0)::bigint
-FROM attempts
+FROM {calls}
 """
+
+# What was called for one item: a call that carried several counts with this item's part of it, to the unit in money.
+_OF_ITEM = """(
+    SELECT purpose, state, input_tokens, cached_tokens, output_tokens, reasoning_tokens, cost_micro, latency_ms
+    FROM attempts WHERE item_id = %(item)s
+    UNION ALL
+    SELECT purpose, state, input_tokens / carried, cached_tokens / carried, output_tokens / carried,
+           reasoning_tokens / carried,
+           cost_micro / carried + (array_position(item_ids, %(item)s) <= cost_micro %% carried)::int, latency_ms
+    FROM attempts, LATERAL (SELECT cardinality(item_ids) AS carried) AS pack
+    WHERE job_id = %(job)s AND item_ids IS NOT NULL AND item_ids @> ARRAY[%(item)s::bigint]
+) AS calls"""
 
 _JOB = """
 SELECT items, (SELECT count(*) FROM decisions d WHERE d.job_id = j.id AND d.status = 'decided'),
@@ -131,9 +143,13 @@ def _of_item(connection: Connection, job_id: str, custom_id: str) -> Receipt:
     item = connection.exec_driver_sql(_ITEM, (job_id, custom_id)).first()
     if item is None:
         raise no_item(connection, job_id, custom_id)
-    lines = _lines(connection, "WHERE item_id = %s", (item[0],))
+    of_item = connection.exec_driver_sql(
+        _COLUMNS.format(calls=_OF_ITEM) + _BY_PURPOSE, {"item": item[0], "job": job_id}
+    )
+    lines = tuple(Line(*row) for row in of_item)
     return Receipt(job_id, 1, int(item[1] or False), lines, (), item[2])
 
 
 def _lines(connection: Connection, where: str, values: tuple[object, ...]) -> tuple[Line, ...]:
-    return tuple(Line(*row) for row in connection.exec_driver_sql(_COLUMNS + where + _BY_PURPOSE, values))
+    columns = _COLUMNS.format(calls="attempts")
+    return tuple(Line(*row) for row in connection.exec_driver_sql(columns + where + _BY_PURPOSE, values))

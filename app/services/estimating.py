@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core import forecast, pricing, prompts, rehearsal
+from app.core import forecast, packing, pricing, prompts, rehearsal
 from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.sameness import digest
@@ -58,7 +58,7 @@ def estimate(
     """Reads all rows once, holding none. ``able``: the deployments that may serve. ``dedupe``: identical items are
     asked once (those are known by 64 bits of their digests, as far as ``_MOST_REMEMBERED`` goes)."""
     seated = [track.deployment for track in serving([Track(d, pace=1.0) for d in able], wanted)]
-    total, items, text_tokens = 0, 0, 0
+    total, items, alone, text_tokens = 0, 0, 0, 0
     seen: set[int] = set()
     for row in rows:
         total += 1
@@ -69,36 +69,42 @@ def estimate(
             if len(seen) < _MOST_REMEMBERED:
                 seen.add(mark)
         items += 1
-        text_tokens += len(row.text.encode()) // 3 + 1
+        tokens = len(row.text.encode()) // 3 + 1
+        text_tokens += tokens
+        alone += tokens > packing.LONGEST_TOKENS
+    questions = items if wanted.pack == 1 else alone - (alone - items) // wanted.pack
     places = max(1, (task.prompt or "").count("{text}"))
     around = pricing.estimate_input_tokens(prompts.ask(task, "", seated[0]).messages)
-    once = items * around + text_tokens * places
+    once = questions * around + text_tokens * places
     few, many = calls_an_item(wanted.recipe)
     strong = [d for d in able if d.name == wanted.recipe.against]
     if strong:  # the cheap voices of every item, and the strong one of none but the audited, or of all
         few = wanted.recipe.council
     out_few, out_many = _OUTPUT_TOKENS[task.kind]
+    if wanted.pack > 1:
+        once += (items - alone) * packing.TOKENS_AROUND
+        out_few, out_many = out_few + packing.TOKENS_AROUND // 2, out_many + packing.TOKENS_AROUND // 2
     thinking = sum(d.reasoning for d in seated) / len(seated)
     out = (
-        round(items * few * (out_few + thinking * _THOUGHT_TOKENS[0])),
-        round(items * many * (out_many + thinking * _THOUGHT_TOKENS[1])),
+        round(few * (items * out_few + questions * thinking * _THOUGHT_TOKENS[0])),
+        round(many * (items * out_many + questions * thinking * _THOUGHT_TOKENS[1])),
     )
     inputs = (once * few, once * many)
     # The cheapest seats at the least, the dearest at the most: an item's calls go to different deployments.
     prices = [d.price for d in seated if d.price is not None]
     asked = [*prices, *(d.price for d in strong if d.price is not None)]
     cheap, dear = _mean(prices, few, dearest=False), _mean(asked, many, dearest=True)
-    per_call = max(1.0, (inputs[1] + out[1]) / max(1, items * many))
-    per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, items * few))
+    per_call = max(1.0, (inputs[1] + out[1]) / max(1, questions * many))
+    per_call_low = max(1.0, (inputs[0] + out[0]) / max(1, questions * few))
     return Estimate(
         items=total,
-        calls=(items * few, items * many),
+        calls=(questions * few, questions * many),
         input_tokens=inputs,
         output_tokens=out,
         cost_usd=(_usd(inputs[0], out[0], cheap), _usd(inputs[1], out[1], dear)) if cheap and dear else None,
         finish_s=(
-            forecast.finish_s(seated, items, few, per_call_low),
-            forecast.finish_s(seated, items, _voices_to_find(seated, many), per_call),
+            forecast.finish_s(seated, questions, few, per_call_low),
+            forecast.finish_s(seated, questions, _voices_to_find(seated, many), per_call),
         ),
         deployments=len(seated),
         unpriced=len(seated) - len(prices),

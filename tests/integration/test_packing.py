@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
+from pathlib import Path
 
 import pytest
 
+from app.core.errors import UsageError
 from app.core.values import FailureKind
 from app.ledger import journal
 from app.ledger.journal import Opening
 from app.services import replaying
-from tests.integration.small_yard import SmallYard, vendor
+from app.services.submitting import spec_of
+from tests.integration.commands import Run
+from tests.integration.small_yard import SmallYard, fleet_toml, vendor
 
 TEXTS = [f"{n:04d} a customer writes about case {n:04d}" for n in range(1, 201)]
 
@@ -222,3 +227,42 @@ def test_models_that_cannot_keep_packs_apart_are_asked_singly(yard: SmallYard) -
     assert labels(yard, job) == gold
     assert yard.value("SELECT pack FROM jobs") == 1
     assert yard.value("SELECT count(*) FROM attempts WHERE item_ids IS NOT NULL AND purpose = 'vote'") == 0
+
+
+def test_explain_shows_the_pack_and_the_share(yard: SmallYard, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    knows(yard, TEXTS[:25])
+    job = yard.submit(texts=TEXTS[:25], pack=5)
+    yard.work()
+    monkeypatch.setenv("SWITCHYARD_DATABASE_URL", yard.urls[0])
+    monkeypatch.setenv("SWITCHYARD_REDIS_URL", yard.urls[1])
+    monkeypatch.setenv("SWITCHYARD_FLEET", str(yard.path))
+    found = json.loads(command("explain", job, "i1", "--json").out)
+    assert [len(attempt["items"]) for attempt in found["attempts"]] == [5, 5]
+    assert all("i1" in attempt["items"] for attempt in found["attempts"])
+    assert sum(a["share_usd"] for a in found["attempts"]) == pytest.approx(found["decision"]["cost_usd"])
+    assert "a pack of 5 (" in command("explain", job, "i1").out
+    status = json.loads(command("status", job, "--json").out)
+    assert (status["pack"], status["pack_trial"], status["calls"], status["mean_calls"]) == (5, None, 10, 0.4)
+    assert "packs     up to 5 items a call" in command("status", job).out
+
+
+def test_a_dry_run_counts_calls_in_packs(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text(fleet_toml([vendor("x"), vendor("y")], 1))
+    (tmp_path / "in.csv").write_text("text\n" + "".join(f"short text {n}\n" for n in range(95)))
+    options = ("submit", "in.csv", "--labels", "a,b", "--council", "2", "--dry-run", "--json")
+    single, packed = (json.loads(command(*options, *more).out) for more in ((), ("--pack", "10")))
+    assert (single["calls"], packed["calls"]) == ([190, 190], [20, 20])
+    assert packed["input_tokens"][0] < single["input_tokens"][0] / 2
+
+
+@pytest.mark.parametrize("pack", ["0", "51", "-1", "ten", "1.5", ""])
+def test_a_size_that_is_none_is_refused_in_a_sentence(command: Run, tmp_path: Path, pack: str) -> None:
+    (tmp_path / "in.csv").write_text("text\nhello\n")
+    ran = command("submit", "in.csv", "--labels", "a,b", f"--pack={pack}")
+    assert ran.code == 2
+    assert "choose 1 to 50, or auto" in ran.err
+
+
+def test_auto_needs_answers_that_can_be_equal() -> None:
+    with pytest.raises(UsageError, match="free texts are never equal"):
+        spec_of({"task": "generate", "pack": "auto"})
