@@ -1,12 +1,13 @@
 """The ladder of ``cheap-first``: who answers first, and who is climbed to.
 
-The strong one is whoever has the highest quality of all that may serve, of any tier; the job's tier says only where
-the cheap ones come from. The cheap ones are chosen for the calls of the strong one that they save. Two models of
-qualities ``p`` and ``q`` agree on the right answer with a chance of ``pq`` (errors taken for independent; where they
-are shared, agreement is more frequent), so the strong one is wanted for ``1 - pq`` of the items, and of one model
-alone for ``1 - p``. Among those whose expected cost, ``c1 + c2 + (1 - pq) * c_strong``, is below that of asking the
-strong one alone, the fewest such calls win: the same choice also makes agreement most trustworthy, for what two
-models agree on is taken unseen. A job that optimises cost takes the least expected cost instead.
+The strong one is whoever has the highest quality of all that may serve, of any tier. The cheap ones are chosen for the
+calls of the strong one that they save. Two models of qualities ``p`` and ``q`` agree on the right answer with a chance
+of ``pq`` (errors taken for independent; where they are shared, agreement is more frequent), so the strong one is wanted
+for ``1 - pq`` of the items, and of one model alone for ``1 - p``. Among those whose expected cost,
+``c1 + c2 + (1 - pq) * c_strong``, is below that of asking the strong one alone, the fewest such calls win: the same
+choice also makes agreement most trustworthy, for what two models agree on is taken unseen. A job that optimises cost
+takes the least expected cost instead. Where prices tell of no saving (unknown, free, all alike) it is the tier that
+tells who is cheap: then they come from the job's own.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def places(allowed: Sequence[Track], wanted: Wanted, horizon_s: float) -> list[P
     best = sorted(open_soon, key=_rank)
     top = max(open_soon, key=lambda t: pinned.index(t.deployment.name)) if pinned else best[0]
     others = [t for t in best if t.deployment.family != top.deployment.family]
-    low = _in_order(others, wanted) if pinned else _cheapest(_of_tier(others, wanted), top, wanted)
+    low = _in_order(others, wanted) if pinned else _cheapest(others, top, wanted)
     spares = [t for t in best if t is not top and t not in low][:_SPARES]
     kin = top.deployment.family
     return [
@@ -82,24 +83,31 @@ def _of_tier(others: list[Track], wanted: Wanted) -> list[Track]:
     return found
 
 
-def _cheapest(pool: list[Track], top: Track, wanted: Wanted) -> list[Track]:
+def _cheapest(others: list[Track], top: Track, wanted: Wanted) -> list[Track]:
     by_cost = wanted.routing.optimise == "cost"
-    considered = sorted(pool, key=_price if by_cost else _rank)[:_MOST_CONSIDERED]
-    groups = [
-        group
-        for group in itertools.combinations(sorted(considered, key=_rank), _voices(wanted))
-        if len({t.deployment.family for t in group}) == len(group)
-    ]
-    if not groups:  # fewer families than voices: whoever is there has its say, and the strong one decides
-        return considered[:1]
 
-    def key(group: tuple[Track, ...]) -> tuple[bool, float, float]:
+    def key(group: tuple[Track, ...]) -> tuple[float, float]:
         cost, calls = _cost(group, top), escalating(group)
         known = cost if cost is not None else float("inf")
-        saves = cost is not None and cost < (top.cost_micro or 0.0)
-        return (not saves, *((known, calls) if by_cost else (calls, known)))
+        return (known, calls) if by_cost else (calls, known)
 
+    considered = sorted(others, key=_price if by_cost else _rank)[:_MOST_CONSIDERED]
+    saving = [g for g in _groups(considered, wanted) if (cost := _cost(g, top)) is not None and cost < _own(top)]
+    own_tier = _of_tier(others, wanted)[:_MOST_CONSIDERED]
+    groups = saving or _groups(own_tier, wanted)
+    if not groups:  # fewer families than voices: whoever is there has its say, and the strong one decides
+        return own_tier[:1]
     return list(sorted(groups, key=key)[0])
+
+
+def _groups(tracks: list[Track], wanted: Wanted) -> list[tuple[Track, ...]]:
+    """As many as speak first, each of another family; best first."""
+    groups = itertools.combinations(sorted(tracks, key=_rank), _voices(wanted))
+    return [group for group in groups if len({t.deployment.family for t in group}) == len(group)]
+
+
+def _own(top: Track) -> float:
+    return top.cost_micro or 0.0
 
 
 def _cost(group: tuple[Track, ...], top: Track) -> float | None:

@@ -50,11 +50,17 @@ def serving(tracks: Iterable[Track], wanted: Wanted) -> list[Track]:
     """The tracks of the lowest tier that satisfies the job, then those above: a cheap job does not start at the top.
 
     The higher tiers serve only where the wanted one cannot fill the council with distinct families, and hard items,
-    whose strongest come first; but not where the job is to be cheap.
+    whose strongest come first; but not where the job is to be cheap. A ladder leads to the strongest of all, and so
+    does the want of a specialist.
     """
     allowed = [t for t in tracks if _may_vote(t, wanted)]
     hard = wanted.lane.hard and wanted.routing.optimise != "cost"
-    if wanted.tier is Tier.PRIVATE or wanted.recipe.models or hard:
+    return allowed if hard or wanted.recipe.shape.order in ("ladder", "domain") else _lowest(allowed, wanted)
+
+
+def _lowest(allowed: list[Track], wanted: Wanted) -> list[Track]:
+    """Those of the lowest tier, and of as many above as the council needs families."""
+    if wanted.tier is Tier.PRIVATE or wanted.recipe.models:
         return allowed
     chosen: list[Track] = []
     for tier in (Tier.CHEAP, Tier.STANDARD, Tier.COMPLEX):
@@ -125,7 +131,7 @@ def _places(tracks: Iterable[Track], serves: list[Track], wanted: Wanted, horizo
             return ladder.places(allowed, wanted, horizon_s)
         case "domain":
             knowing = [t for t in allowed if selection.specialist(t.deployment, wanted)]
-            knowing = _ordered(serving(knowing, wanted), wanted, horizon_s, seed)
+            knowing = _ordered(_lowest(knowing, wanted), wanted, horizon_s, seed)
             return [*((t, 0) for t in knowing), *((t, 1) for t in sorted(allowed, key=_by_rank) if t not in knowing)]
         case _:
             return [(t, 0) for t in _ordered(serves, wanted, horizon_s, seed)]

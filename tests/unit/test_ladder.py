@@ -68,6 +68,16 @@ def test_cheap_ones_come_from_the_job_s_tier_and_the_strong_one_from_any_above()
     assert first(fleet[1:], wanted())[:2] == [("m", CHEAP), ("b", CHEAP)], "one family of the tier is too few"
 
 
+def test_where_prices_tell_who_is_cheap_the_tier_does_not() -> None:
+    tiers = {"a": Tier.CHEAP, "b": Tier.CHEAP, "m": Tier.STANDARD, "n": Tier.STANDARD, "s": Tier.COMPLEX}
+    costs = {"a": 1.0, "b": 1.0, "m": 6.0, "n": 5.0, "s": 50.0}
+    quality = {"a": 0.5, "b": 0.55, "m": 0.7, "n": 0.75, "s": 0.9}
+    fleet = [track(name, quality[name], costs[name], tier=tier) for name, tier in tiers.items()]
+    assert first(fleet, wanted())[:3] == [("n", CHEAP), ("m", CHEAP), ("s", STRONG)]
+    unpriced = [replace(t, cost_micro=None) for t in fleet]
+    assert first(unpriced, wanted())[:3] == [("b", CHEAP), ("a", CHEAP), ("s", STRONG)]
+
+
 def test_one_voice_is_no_second_opinion_of_itself() -> None:
     twins = [track("a", 0.7, family="X"), track("b", 0.6, family="X")]
     fleet = [*twins, track("c", 0.5), track("s", 0.9), track("t", 0.8, family="s")]
