@@ -22,8 +22,14 @@ FROM (SELECT id, (row_number() OVER (ORDER BY n) * %(blocks)s - 1) / %(items)s A
 WHERE items.id = placed.id
 """
 
+# What was ruled on are the first decisions: a retry comes after the ruling, and what it decides is another matter.
 _AUDITED = """
-SELECT d.chunk_id, d.answer, d.ballots FROM items i JOIN decisions d ON d.item_id = i.id
+SELECT coalesce((w.decision ->> 'chunk_id')::bigint, d.chunk_id),
+       CASE WHEN w.decision IS NULL THEN d.answer ELSE w.decision ->> 'answer' END,
+       coalesce(w.decision -> 'ballots', d.ballots)
+FROM items i LEFT JOIN decisions d ON d.item_id = i.id LEFT JOIN LATERAL (
+    SELECT decision FROM withdrawn_decisions WHERE item_id = i.id ORDER BY withdrawn_at LIMIT 1
+) AS w ON true
 WHERE i.job_id = %s AND i.lane LIKE %s ORDER BY i.n
 """
 

@@ -204,7 +204,9 @@ def test_a_recipe_error_keeps_its_hint(submitter: Submitter) -> None:
 
 
 def test_an_estimate_says_calls_money_and_time(submitter: Submitter) -> None:
-    made = submitter.estimate(spec_of({**CLASSIFY, "council": 2}), some(*["word " * 20] * 600))
+    made = submitter.estimate(
+        spec_of({**CLASSIFY, "council": 2}), some(*(f"{n:03d} " + "word " * 20 for n in range(600)))
+    )
     assert (made.items, made.calls, made.deployments, made.unpriced) == (600, (1200, 1200), 2, 1)
     assert 0 < made.cost_usd[0] <= made.cost_usd[1]
     # 1,200 calls at one account of 60 a minute, the first 60 at once: the twentieth window opens after 19 minutes.

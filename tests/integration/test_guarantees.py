@@ -11,7 +11,7 @@ import pytest
 from app.core import guarantee
 from app.core.errors import UsageError
 from app.core.guarantee import NEVER
-from app.ledger import guarantees
+from app.ledger import door, guarantees
 from app.ledger.door import Row
 from app.ledger.settling import RungAsk
 from app.registry.fleet import FleetFile
@@ -114,13 +114,20 @@ def test_a_job_too_small_for_a_sample_is_the_strong_models(small_yard: SmallYard
 
 def test_a_strong_model_that_is_lost_leaves_items_undecided_not_guessed(small_yard: SmallYard) -> None:
     yard, rows = open_yard(small_yard, dict.fromkeys(CHEAP, 0.0), 200)
-    submit(yard, rows)
+    job = submit(yard, rows)
     yard.weather({"provider": "big", "kind": "deprecated"}, kind="fixed", text="red")
     yard.work()
     yard.change("UPDATE jobs SET deadline_at = clock_timestamp()")
     for (chunk_id,) in yard.rows("SELECT id FROM chunks WHERE state <> 'done' ORDER BY id"):
         yard.follow(yard.settle_on(chunk_id))
     assert yard.rows("SELECT DISTINCT status FROM decisions") == [("undecided",)]
+    say(yard, dict.fromkeys(CHEAP, 0.0), rows)
+    yard.healthy("big/strong")
+    yard.yard.breaker.recover("big/strong")
+    assert door.retry_failed(yard.engine, job, 3600.0) == 200
+    yard.work()
+    assert yard.rows("SELECT DISTINCT status FROM decisions") == [("decided",)]
+    assert replaying.verify(yard.engine, job) == (200, []), "what was ruled on is what was heard then"
 
 
 @pytest.mark.parametrize(
