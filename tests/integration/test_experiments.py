@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from app.core.bandits import Arm
 from app.core.errors import UsageError
 from app.core.routing import Lane
-from app.ledger import trials
+from app.ledger import outcomes, trials
 from app.ledger.door import Row
+from app.ledger.outcomes import Outcome
 from app.registry.fleet import FleetFile
 from app.services import replaying
 from app.services.submitting import Submitter, spec_of
@@ -168,3 +170,23 @@ def test_every_arm_must_be_servable(small_yard: SmallYard, strategy: str, messag
     yard = small_yard.open(VENDORS, simulated=False)
     with pytest.raises(UsageError, match=message):
         submit(yard, [Row(1, "a", "text")], strategy=strategy)
+
+
+def test_outcomes_that_come_late_teach_the_bandit(small_yard: SmallYard) -> None:
+    yard, rows = open_yard(small_yard, 60, bad=0.9)
+    job = submit(yard, [Row(r.line, r.custom_id, r.text) for r in rows], strategy=f"bandit({GOOD}, {BAD})")
+    yard.work()
+
+    def known() -> dict[str, Arm]:
+        with yard.engine.begin() as connection:
+            [place] = trials.places(connection, None)
+            return trials.known(connection, place.job, place.team, place.use_case, place.arms)
+
+    assert {(arm.right, arm.wrong) for arm in known().values()} == {(0.0, 0.0)}, "nobody has said anything yet"
+    told = [Outcome(row.line, row.custom_id, "label", row.gold) for row in rows]
+    assert outcomes.write(yard.engine, job, told, "test").outcomes == 60
+    learned = known()
+    assert sum(arm.right + arm.wrong for arm in learned.values()) == pytest.approx(60, abs=0.01)
+    arms = {name.partition("models=")[2].rstrip(")"): arm for name, arm in learned.items()}
+    assert arms["good/m-good"].wrong == 0.0
+    assert arms["bad/m-bad"].mean < 0.5
