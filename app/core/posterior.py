@@ -31,11 +31,13 @@ of fifteen seven of the best do not outvote eight of the worst: a claim breaks t
 class Voice:
     """How often one voice is right. ``rates``: true label → share, ``""``: over all labels; None: never measured.
 
-    ``quality``: what the fleet file claims, 0 to 1.
+    ``quality``: what the fleet file claims, 0 to 1. ``weight``: where the recipe itself says what it weighs, which
+    comes before both: fitted together with the others', it may be next to nothing.
     """
 
     quality: float
     rates: Mapping[str, float] | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Reckoning:
 
     def accuracy(self, voice: Voice, label: str = "") -> float:
         """Its chance to name ``label`` where that is the true one; what was not measured of a label is taken of all."""
+        if voice.weight is not None:
+            return min(self.worth(voice.weight), _MOST_ACCURACY)
         rate = None if voice.rates is None else voice.rates.get(label, voice.rates.get(""))
         if rate is None:
             least, most = _CLAIMED

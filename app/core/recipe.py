@@ -114,6 +114,8 @@ class Recipe:
     against: str = ""
     """The one deployment that decides what the voices may not, see ``core.guarantee``. It is no voice."""
     late: str = ""
+    weights: tuple[float, ...] = ()
+    """Of the ``models``, in their order, in nats of log-odds: what their votes weigh, whatever is learned meanwhile."""
 
     @property
     def shape(self) -> Shape:
@@ -134,6 +136,8 @@ class Recipe:
             shown.append(f"late={self.late}")
         if self.models:
             shown.append(f"models={'+'.join(self.models)}")
+        if self.weights:
+            shown.append(f"weights={'+'.join(f'{weight:g}' for weight in self.weights)}")
         return f"{self.strategy}@{self.version}({', '.join(shown)})"
 
 
@@ -164,7 +168,12 @@ def parse(text: str, council: int | None = None, full: bool | None = None, check
 
 def _read_parameters(strategy: str, inner: str) -> dict[str, Any]:
     shape = SHAPES[strategy]
-    known = (*shape.parameters, *(("late",) if shape.tallied else ()), "models")
+    known = (
+        *shape.parameters,
+        *(("late",) if shape.tallied else ()),
+        "models",
+        *(("weights",) if shape.weighed else ()),
+    )
     given: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in inner.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -212,6 +221,13 @@ def _names(key: str, value: str) -> tuple[str, ...]:
     return names
 
 
+def _weights(key: str, value: str) -> tuple[float, ...]:
+    weights = [weight.strip() for weight in value.split("+")]
+    if not all(re.fullmatch(r"\d{1,2}(\.\d{1,4})?", weight) for weight in weights):
+        raise RecipeError(f"{key}={value[:80]} are no weights", hint="one for each of models, as 1.3+0.7+0.5")
+    return tuple(float(weight) for weight in weights)
+
+
 def _name(key: str, value: str) -> str:
     names = _names(key, value)
     if len(names) != 1:
@@ -230,6 +246,7 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     "check": _one_of(*CHECKS),
     "late": _one_of(STRONGEST),
     "models": _names,
+    "weights": _weights,
     "against": _name,
 }
 
@@ -259,6 +276,8 @@ def _build(strategy: str, given: dict[str, Any]) -> Recipe:
         raise RecipeError(f"{strategy} needs the model to agree with", hint="--against provider/model")
     if "ahead" in shape.parameters and not 1 <= values.setdefault("ahead", min(2, council)) <= council:
         raise RecipeError(f"ahead={values['ahead']} is not possible in a council of {council}")
+    if len(values.get("weights", ())) not in (0, len(values.get("models", ()))):
+        raise RecipeError("weights want one number for each of models, in their order")
     others = {key: values[key] for key in values if key not in ("council", "quorum", "attempts")}
     return Recipe(strategy, council, quorum, attempts, version=shape.version, **others)
 

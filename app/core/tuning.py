@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.core import weights
-from app.core.recipe import MAX_COUNCIL, STRATEGIES, Recipe, parse
+from app.core.recipe import MAX_COUNCIL, Recipe, parse
 from app.core.weights import Question
 from app.core.whatif import Case, Player, Score, score
 
@@ -23,6 +23,9 @@ LEAST_CASES = 20
 _LEAST_SEEN = 0.9
 """Of the items that a model must have voted on: a recipe cannot be judged by votes that are not there."""
 _STRONG, _CHEAP = 3, 5
+_THRESHOLDS = (0.8, 0.9, 0.99, 1)
+_LEAST_WEIGHT = 0.05
+"""In nats: a voice that weighs less turns no decision that a fit of some hundred questions could vouch for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +61,27 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """``player``: makes the player of a recipe, given the accuracies its voices vote with (deployment → label → share).
+    """``player``: makes the player of a recipe; None where its models never sat there. ``share``: of the items on which
+    recipes are found."""
 
-    ``labels``: how many an answer is chosen from.
-    """
-
-    player: Callable[[Recipe, dict[str, dict[str, float]]], Player | None]
-    labels: int
+    player: Callable[[Recipe], Player | None]
     share: float = 0.5
-    """Of the items on which recipes are found."""
 
     def run(self, cases: Sequence[Case]) -> Tuned:
         """Raises ``ValueError`` where too little is known to tell recipes apart."""
         known = [case for case in cases if case.truth is not None]
         if len(known) < LEAST_CASES:
             raise ValueError(f"{len(known)} items have a known answer, {LEAST_CASES} are the least")
-        first = [case for case in known if _part(case.custom_id) < self.share]
-        other = [case for case in known if _part(case.custom_id) >= self.share]
+        first = [case for case in known if part(case.custom_id) < self.share]
+        other = [case for case in known if part(case.custom_id) >= self.share]
         if not first or not other:
             raise ValueError("the split leaves nothing on one of its sides")
         ranked = ranking(first)
         if not ranked:
             raise ValueError("no model has voted on most of the items")
-        skills = self._skills(first, [name for name, _ in ranked])
         found = []
-        for recipe in candidates([name for name, _ in ranked]):
-            player = self.player(recipe, skills)
+        for recipe in candidates([name for name, _ in ranked], first):
+            player = self.player(recipe)
             if player is None:
                 continue
             here, there = score(str(recipe), player, first), score(str(recipe), player, other)
@@ -94,12 +92,6 @@ class Search:
         by_cost = any(c.found.cost_micro for c in found) and all(c.found.cost_micro is not None for c in found)
         marked = _marked(found, by_cost)
         return Tuned(tuple(marked), by_cost, len(first), len(other), tuple(ranked))
-
-    def _skills(self, cases: Sequence[Case], models: Sequence[str]) -> dict[str, dict[str, float]]:
-        fitted = weights.fit(
-            [Question(_votes(case), case.truth) for case in cases if case.truth is not None], list(models)
-        )
-        return {name: {"": weights.accuracy_of(weight, self.labels)} for name, weight in fitted.items()}
 
 
 def ranking(cases: Sequence[Case]) -> list[tuple[str, float]]:
@@ -114,27 +106,39 @@ def ranking(cases: Sequence[Case]) -> list[tuple[str, float]]:
     return sorted(often, key=lambda pair: (-pair[1], pair[0]))
 
 
-def candidates(models: Sequence[str]) -> Iterator[Recipe]:
+def candidates(models: Sequence[str], cases: Sequence[Case]) -> Iterator[Recipe]:
     """Recipes over these models, best first: every one alone, councils of the best so many, ladders with the strongest
-    at their top."""
-    yield from (parse(text) for text in _worded(models) if text.partition("(")[0] in STRATEGIES)
-
-
-def _worded(models: Sequence[str]) -> Iterator[str]:
+    at their top. The weights of a council are fitted to the cases, for all its voices together."""
     for name in models:
-        yield f"single-query(models={name})"
+        yield parse(f"single-query(models={name})")
     for size in range(2, min(len(models), MAX_COUNCIL) + 1):
         council = "+".join(models[:size])
         if size % 2:
-            yield f"majority-vote(council={size}, models={council})"
+            yield parse(f"majority-vote(council={size}, models={council})")
         if size > 2:
-            yield f"weighted-vote(council={size}, threshold=0.99, models={council})"
-            yield f"weighted-vote(council={size}, threshold=0.9, models={council})"
-            yield f"first-ahead(council={size}, ahead=2, models={council})"
+            yield parse(f"first-ahead(council={size}, ahead=2, models={council})")
+    yield from _weighed(models, cases)
     for strong in models[:_STRONG]:
         others = [name for name in models if name != strong][:_CHEAP]
         for pair in itertools.combinations(others, 2):
-            yield f"cheap-first(check=agreement, models={'+'.join((*pair, strong))})"
+            yield parse(f"cheap-first(check=agreement, models={'+'.join((*pair, strong))})")
+
+
+def _weighed(models: Sequence[str], cases: Sequence[Case]) -> Iterator[Recipe]:
+    """Councils with weights of their own; who would weigh next to nothing is not asked."""
+    questions = [Question(_votes(case), case.truth) for case in cases if case.truth is not None]
+    councils: set[str] = set()
+    for size in range(3, min(len(models), MAX_COUNCIL) + 1):
+        fitted = weights.fit(questions, models[:size])
+        heard = [(name, weight) for name, weight in fitted.items() if weight >= _LEAST_WEIGHT]
+        names = "+".join(name for name, _ in heard)
+        told = "+".join(f"{weight:.2f}" for _, weight in heard)
+        if len(heard) > 1 and names not in councils:
+            councils.add(names)
+            for threshold in _THRESHOLDS:
+                yield parse(
+                    f"weighted-vote(council={len(heard)}, threshold={threshold}, models={names}, weights={told})"
+                )
 
 
 def _marked(found: Sequence[Found], by_cost: bool) -> list[Found]:
@@ -177,6 +181,6 @@ def _votes(case: Case) -> dict[str, str]:
     return {name: said.answer for name, said in case.bought.items() if said.answer is not None}
 
 
-def _part(custom_id: str) -> float:
+def part(custom_id: str) -> float:
     """Where an item stands between 0 and 1, always in the same place."""
     return int.from_bytes(hashlib.blake2b(custom_id.encode(), digest_size=8).digest()) / 2**64

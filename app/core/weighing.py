@@ -22,7 +22,9 @@ def weighted_vote(table: Table) -> Verdict | Wish:
     wish = Wish(voices, later=recipe.council - voices)
     if table.may_hope(wish):
         return wish
-    return scale.verdict(votes, "short_council") if len(votes) >= recipe.quorum else _lost(table, votes)
+    # Weights that stand in the recipe say what each is worth by itself: there is no head count beside them.
+    enough = 1 if recipe.weights else recipe.quorum
+    return scale.verdict(votes, "short_council") if len(votes) >= enough else _lost(table, votes)
 
 
 def first_ahead(table: Table) -> Verdict | Wish:
@@ -59,7 +61,9 @@ class _Scale:
         self._table = table
         self._skills = table.plan.skills
         self._reckoning = Reckoning(table.plan.labels)
-        self._heaviest = self._reckoning.heaviest(self._skills)
+        recipe = table.plan.recipe
+        self._given = dict(zip(recipe.models, recipe.weights, strict=False))
+        self._heaviest = max(recipe.weights) if recipe.weights else self._reckoning.heaviest(self._skills)
 
     def settled(self, votes: list[Ballot], council: int) -> bool:
         return self._is_settled([self._vote(b) for b in votes], council)
@@ -102,4 +106,4 @@ class _Scale:
         return ballot.answer, self._voice(self._table.seat(ballot))
 
     def _voice(self, seat: Seat) -> Voice:
-        return Voice(seat.quality, (self._skills or {}).get(seat.deployment))
+        return Voice(seat.quality, (self._skills or {}).get(seat.deployment), self._given.get(seat.deployment))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from app.core.recipe import Recipe
 from app.core.routing import Wanted
 from app.core.seating import seat_chunk
 from app.core.tracks import Track
-from app.core.tuning import LEAST_CASES, Search, Tuned
+from app.core.tuning import LEAST_CASES, Search, Tuned, part
 from app.core.values import Deployment, TaskKind, Tier
 from app.core.whatif import Case, Played, Player
 from app.ledger.purchases import Purchase, purchases, question
@@ -23,7 +24,7 @@ from app.ledger.purchases import Purchase, purchases, question
 _EXAMPLES = 20
 _ANY_S = 1e6
 """A horizon within which everybody has room."""
-MOST_CASES = 20_000
+MOST_CASES = 4_000
 """Items that a search looks at: enough to tell recipes apart, and held in memory."""
 
 
@@ -80,24 +81,25 @@ def tune(engine: Engine, job_id: str, known: Iterable[Deployment] = (), share: f
     _, task = question(engine, job_id)
     if task.kind is not TaskKind.CLASSIFY:
         raise UsageError("only classify jobs can be tuned: free text has no answers to count")
-    plans: dict[str, Seat] = {}
-    cases: list[Case] = []
-    for purchase in purchases(engine, job_id):
+    seats: dict[str, Seat] = {}
+
+    def case(purchase: Purchase) -> Case:
         for seat in purchase.plan.seats:
             if seat.role == VOICE:
-                plans.setdefault(seat.deployment, seat)
-        cases.append(purchase.case)
-        if len(cases) == MOST_CASES:
-            break
-    theatre = _Theatre({d.name: d for d in known}, equal=True)
-    everyone = tuple(plans.values())
+                seats.setdefault(seat.deployment, seat)
+        return purchase.case
 
-    def player(recipe: Recipe, skills: dict[str, dict[str, float]]) -> Player | None:
-        base = Plan(recipe, everyone, skills=skills if recipe.strategy == "weighted-vote" else None)
-        return theatre.player(recipe, base)
+    # By the same hash that splits them, so that a larger job is sampled and not cut off.
+    bought = (case(purchase) for purchase in purchases(engine, job_id))
+    cases = heapq.nsmallest(MOST_CASES, bought, key=lambda c: part(f"{c.custom_id}/sample"))
+    theatre = _Theatre({d.name: d for d in known}, equal=True)
+    everyone = tuple(seats.values())
+
+    def player(recipe: Recipe) -> Player | None:
+        return theatre.player(recipe, Plan(recipe, everyone, labels=len(task.labels)))
 
     try:
-        return Search(player, len(task.labels), share).run(cases)
+        return Search(player, share).run(cases)
     except ValueError as error:
         raise UsageError(
             f"job {job_id} cannot be tuned: {error}",

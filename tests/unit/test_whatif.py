@@ -121,12 +121,12 @@ def council(n: int, accuracy: dict[str, float], seed: int) -> list[Case]:
 
 
 def search(known: tuple[str, ...]) -> Search:
-    def player(recipe: Recipe, skills: dict[str, dict[str, float]]) -> Player | None:
-        seats = tuple(Seat(name, name, 0.5) for name in recipe.models)
-        plan = Plan(recipe, seats, skills=skills if recipe.strategy == "weighted-vote" else None)
-        return Player(plan, equal=True) if set(recipe.models) <= set(known) else None
+    def player(recipe: Recipe) -> Player | None:
+        rungs = (0, 0, 1) if recipe.strategy == "cheap-first" else (0,) * len(recipe.models)
+        seats = tuple(Seat(name, name, 0.5, rung=rung) for name, rung in zip(recipe.models, rungs, strict=True))
+        return Player(Plan(recipe, seats), equal=True) if set(recipe.models) <= set(known) else None
 
-    return Search(player, 4)
+    return Search(player)
 
 
 _PANEL = {"dear/strong": 0.85, "p1/m": 0.7, "p2/m": 0.7, "p3/m": 0.65, "p4/m": 0.4}
@@ -167,6 +167,6 @@ def test_too_little_to_tell_recipes_apart_is_said() -> None:
 
 
 def test_every_candidate_names_its_models_and_reads_back() -> None:
-    recipes = list(candidates(["a/1", "b/2", "c/3", "d/4"]))
+    recipes = list(candidates(["a/1", "b/2", "c/3", "d/4"], []))
     assert len({str(r) for r in recipes}) == len(recipes)
     assert all(parse(str(r)) == r and r.models for r in recipes)
