@@ -91,6 +91,8 @@ def _traits(found: dict[str, Any]) -> Iterator[str]:
         yield f"{title:10}personal data: {what}; {done}"
     if "tokens" in found["traits"]:
         yield f"{title:10}about {found['traits']['tokens']:,} tokens"
+    if found["lane"] and found["plan"] is None:
+        yield f"lane      {one_line(found['lane'])}"
 
 
 def _choice(plan: dict[str, Any]) -> str:

@@ -203,9 +203,8 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
         if told := warning(seen, submitter.fleet.current().deployments, spec.wanted):
             say(told)
         if as_json:
-            put_json(
-                {"job": stored.job_id, "items": stored.items, "existing": stored.existing, "privacy": seen.to_json()}
-            )
+            about = {"privacy": seen.to_json()} if seen.kinds else {}
+            put_json({"job": stored.job_id, "items": stored.items, "existing": stored.existing, **about})
         else:
             put(stored.job_id + "\n")
         if follow:

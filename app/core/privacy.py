@@ -76,7 +76,7 @@ def _dull(text: str) -> bool:
     quick look at what most texts are, so that the search is for the others."""
     if shapes.DULL.fullmatch(text) is None:
         return False
-    lowered = text.lower()
+    lowered = " " + text.lower().replace('"', " ").replace("'", " ")
     return " dot " not in lowered and not any(word in lowered for word in shapes.TELLING_WORDS)
 
 

@@ -24,11 +24,14 @@ _TOP = r"(?:xn--[a-z0-9-]{2,50}|[a-z\u00a1-\uffff]{2,24})"
 DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.|{_SPELT})){{1,6}}{_TOP}(?![a-z0-9])", re.IGNORECASE)
 SPELT_DOMAIN = re.compile(rf"{_LABEL}(?:(?:{_SPELT}){_LABEL}){{0,4}}(?:{_SPELT}){_TOP}(?![a-z0-9])", re.IGNORECASE)
 
-DULL = re.compile(r"(?:(?:\d{1,8}[,.?!]?\s(?![A-Za-z]{1,2}\b))?[A-Za-z,.?!'\"]{1,13}(?:\s|$))*+(?:\d{1,8}[.?!]?)?")
+DULL = re.compile(
+    r"(?:(?:(?:\d{1,5}|\d{7}|\d{6}(?:\d\d)?(?=[,.?!]?\s[A-Za-z]{2}))[,.?!]?\s)?[\"']?[A-Za-z]{1,13}(?:'[a-z]{1,2})?[,.?!\"']{0,3}(?:\s|$))*+"
+    r"(?:\d{1,8}[.?!]{0,3})?"
+)
 TELLING_WORDS = (
-    "call", "phone", "tel", "ph", "mob", "cel", "fax", "whats", "dial", "ring", "sms", "text", "reach", "contact",
-    "handy", "portable", "pin", "cv", "otp", "pass", "pasa", "code", "acc", "routing", "konto", "aba", "bsb", "licen",
-    "card", "visa",
+    "call", "phone", "fax", "dial", "contact", "reach", "whats", "handy", "portable", "pass", "pasaporte", "licen",
+    "account", "acct", "routing", "konto", "sort code", " tel", " ph", " mob", " cel", " ring", " sms", " text",
+    " pin", " cv", " otp", " code", " aba", " bsb", "id card", "identity card", " visa",
 )  # fmt: skip
 """What a number of eight digits or fewer may be, only a word beside it says: one of these stands in it."""
 

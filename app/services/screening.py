@@ -128,9 +128,10 @@ def warning(seen: Screened, deployments: Iterable[Deployment], wanted: Wanted) -
     if not seen.private and not seen.redacted:
         return None
     kinds = ", ".join(f"{number:,} with {kind}" for kind, number in seen.kinds.most_common())
-    told = f"{count(seen.private + seen.redacted, 'item')} hold personal data or secrets ({kinds})"
+    items = seen.private + seen.redacted
+    told = f"{count(items, 'item')} hold{'s' * (items == 1)} personal data or secrets ({kinds})"
     if seen.redacted:
-        told += f"; {seen.redacted:,} leave with placeholders in its place"
+        told += f"; {seen.redacted:,} leave{'s' * (seen.redacted == 1)} with placeholders in its place"
     if not seen.private:
         return told
     home = [d.name for d in deployments if eligible(d, at_home(wanted)) is None]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.cli.story import story
 from app.core.errors import UsageError
 from app.core.privacy import find
 from app.ledger import reports, testimony, traits
@@ -236,6 +237,8 @@ def test_explain_tells_what_was_found_and_why_it_travels_so(open_yard: SmallYard
     assert hard["lane"] == "hard"
     assert hard["traits"]["complexity"]["value"] == "reasoning"
     assert "Prove" in hard["traits"]["complexity"]["why"]
+    assert "personal data: 1 email; asked of local deployments only" in story(private)
+    assert "lane      private" in story(private)
     assert hard["traits"]["cost"] == {"value": "low", "why": "tier cheap"}
 
 
