@@ -23,7 +23,8 @@ from app.ledger.skills import Course, Learned
 
 _FRESH_S = 30.0
 """So long a process goes by what it read last: learning takes minutes."""
-_MOST_JOBS = 10_000
+_MOST_JOBS, _MOST_COURSES = 10_000, 1_000
+"""Remembered by a process."""
 _TELLS = 0.05
 """What the accuracy on one label must differ by from that on all, to be worth a line in the plan."""
 _QUALITY_STEPS = 3
@@ -107,6 +108,8 @@ class Reputation:
             return None
         read = self._read.get(course)
         if read is None or time.monotonic() - read.at > _FRESH_S:
+            if len(self._read) >= _MOST_COURSES:
+                self._read.clear()
             read = self._read[course] = _Read(time.monotonic(), ledger.learned(self.engine, course))
         return read
 
