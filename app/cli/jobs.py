@@ -99,7 +99,7 @@ def _status_words(found: JobStatus, sorted_: Sorting) -> str:
     if found.mean_calls is not None:
         lines.append(f"per item  {found.mean_calls:.3f} calls")
     if found.accuracy is not None:
-        lines.append(f"accuracy  {found.accuracy:.1%} of {found.with_gold:,} with a true label")
+        lines.append(f"accuracy  {found.accuracy:.1%} of {found.with_gold:,} of which it is known")
     lines.append(f"speed     {found.calls_per_s:.1f} calls/s over the last minute")
     lines.append(f"time      {duration(at.elapsed_s)}, deadline {at.deadline_at.astimezone():%Y-%m-%d %H:%M}")
     lines += [f"reason    {count:,} x {one_line(reason)}" for reason, count in found.reasons.items()]

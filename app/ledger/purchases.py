@@ -40,7 +40,7 @@ class Purchase:
 # A plan is sent once a chunk, with its first row. An item that asks the same as one before it has that one's votes, and
 # paid nothing for them. Of a call that carried several it has its part.
 _BOUGHT = """
-SELECT i.custom_id, i.gold, d.chunk_id,
+SELECT i.custom_id, t.truth, d.chunk_id,
        CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END, d.status, d.answer,
        (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags,
                                            a.calls, a.cost, a.unknown) ORDER BY v.seat)
@@ -57,6 +57,7 @@ SELECT i.custom_id, i.gold, d.chunk_id,
             ) AS made
         ) AS a WHERE v.chunk_id = d.chunk_id AND v.item_id = coalesce(i.same_as, i.id))
 FROM decisions d JOIN items i ON i.id = d.item_id JOIN chunks c ON c.id = d.chunk_id
+LEFT JOIN v_truths t ON t.item_id = i.id
 WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
 """
 

@@ -110,7 +110,7 @@ class JobStatus:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of correct answers among the decided items whose true label is known."""
+        """Share of correct answers among the decided items of which it is known: by outcome or true label."""
         return self.correct / self.with_gold if self.with_gold else None
 
     def to_json(self) -> dict[str, Any]:
@@ -177,12 +177,14 @@ WHERE a.job_id = %s AND a.started_at >= j.created_at GROUP BY a.state
 _VERDICTS = """
 SELECT coalesce(sum(d.votes) FILTER (WHERE i.same_as IS NULL), 0),
        coalesce(sum(d.abstentions) FILTER (WHERE i.same_as IS NULL), 0),
-       count(i.gold) FILTER (WHERE d.status = 'decided'), count(*) FILTER (WHERE d.answer = i.gold),
+       count(*) FILTER (WHERE d.status = 'decided' AND (t.truth IS NOT NULL OR t.barred = d.answer)),
+       count(*) FILTER (WHERE d.answer = t.truth),
        avg(d.calls - d.packed)::float8 + (
            SELECT count(*) FROM attempts a WHERE a.job_id = %(job)s AND a.item_ids IS NOT NULL AND a.state <> 'unsent'
        )::float8 / nullif(count(*), 0),
        count(i.same_as) FILTER (WHERE i.similarity IS NULL), count(i.similarity)
-FROM decisions d JOIN items i ON i.id = d.item_id WHERE d.job_id = %(job)s
+FROM decisions d JOIN items i ON i.id = d.item_id LEFT JOIN v_truths t ON t.item_id = i.id
+WHERE d.job_id = %(job)s
 """
 
 # A vote that was reused points to the attempt that bought it, which is another job's.

@@ -38,13 +38,14 @@ class Decided:
 
 # A plan is sent once a chunk, with its first row.
 _DECIDED = """
-SELECT i.custom_id, i.gold, d.chunk_id,
+SELECT i.custom_id, t.truth, d.chunk_id,
        CASE WHEN row_number() OVER (PARTITION BY d.chunk_id ORDER BY i.n) = 1 THEN c.plan END,
        d.status, d.answer, d.agreement, d.confidence, d.votes, d.abstentions, d.flags, d.reason, d.ballots,
        (SELECT jsonb_agg(jsonb_build_array(v.seat, v.answer, v.failure_kind, v.tries, v.flags, v.needs) ORDER BY v.seat)
         FROM votes v WHERE v.chunk_id = d.chunk_id AND v.item_id = coalesce(i.same_as, i.id)),
        i.same_as IS NOT NULL
 FROM decisions d JOIN items i ON i.id = d.item_id LEFT JOIN chunks c ON c.id = d.chunk_id
+LEFT JOIN v_truths t ON t.item_id = i.id
 WHERE d.job_id = %s ORDER BY d.chunk_id, i.n
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.accuracy import EASY_SHARE, POOL_PRIOR, TEAM_CAP
-from app.ledger import acceptance, skills
+from app.ledger import acceptance, reports, skills
 from app.ledger.door import Row
 from app.ledger.skills import Course
 from app.services import mastery, replaying
@@ -245,6 +245,8 @@ def test_what_an_accepted_answer_costs(small_yard: SmallYard, command: Run) -> N
     spent = yard.value(
         "SELECT sum(cost_micro) FROM decisions d JOIN outcomes o ON o.item_id = d.item_id WHERE d.job_id = %s", job
     )
+    told = reports.status(yard.engine, job)
+    assert (told.with_gold, told.correct, told.accuracy) == (8, 6, 0.75)
     for by, key in (("team", "news"), ("use_case", "desk"), ("strategy", "single-query"), ("model", "one/m")):
         rows = {r[by]: r for r in acceptance.spend(yard.engine, by.replace("_", "-"))}
         assert (rows[key]["judged"], rows[key]["accepted"]) == (8, 6)
