@@ -57,6 +57,7 @@ def test_the_accuracies_are_those_of_crowd_kit(way: str) -> None:
     assert found.accuracy == pytest.approx(CROWD_KIT[way], abs=0.005)
 
 
+@pytest.mark.filterwarnings("default")  # its own, of pandas
 def test_against_crowd_kit_itself_where_it_is_installed() -> None:
     pandas = pytest.importorskip("pandas")
     aggregation = pytest.importorskip("crowdkit.aggregation")
