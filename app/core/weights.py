@@ -74,15 +74,6 @@ def winner(votes: Mapping[str, str], weights: Mapping[str, float]) -> str | None
     return min(sums, key=lambda label: (-sums[label][0], -sums[label][1], label)) if sums else None
 
 
-def accuracy_of(weight: float, labels: int) -> float:
-    """The accuracy that an independent voice of this weight would have among so many labels.
-
-    It is what a strategy that reckons with accuracies has to be given so that it votes with these weights.
-    """
-    odds = math.exp(min(weight, 50.0))
-    return odds / (odds + max(labels - 1, 1))
-
-
 _Told = tuple[tuple[tuple[int, ...], ...], int]
 """Who named each of the labels, and which of them is true."""
 

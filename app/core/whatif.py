@@ -6,16 +6,14 @@ bought, what it would have said is unknown.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from app.core.accuracy import wilson
 from app.core.ballots import Ask, Ballot, Status, Verdict
 from app.core.plan import VOICE, Plan
 from app.core.strategies import decide
 from app.core.values import FailureKind
-
-_Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +145,3 @@ def score(recipe: str, player: Player, cases: Iterable[Case]) -> Score:
     return Score(
         recipe, count, unknown, undecided, with_truth, right, calls / known, cost / known if priced and count else None
     )
-
-
-def wilson(right: int, n: int, z: float = _Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson, 1927). Raises ``ValueError`` where nothing was counted."""
-    if not 0 <= right <= n or n == 0:
-        raise ValueError(f"{right} of {n} is no share")
-    share = right / n
-    middle = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.weights import Question, accuracy_of, fit, winner
+from app.core.weights import Question, fit, winner
 
 LABELS = ("a", "b", "c", "d")
 
@@ -72,12 +72,6 @@ def test_winner_does_not_hang_on_the_order_of_votes() -> None:
     assert winner({"x": "b", "y": "a"}, weights) == winner({"y": "a", "x": "b"}, weights) == "a"
     assert winner({"z": "b", "stranger": "c"}, weights) == "b", "a voice that was never weighed weighs nothing"
     assert winner({}, weights) is None
-
-
-def test_an_accuracy_stands_for_its_weight() -> None:
-    assert accuracy_of(0.0, 4) == pytest.approx(0.25), "no weight is the accuracy of a guess"
-    assert accuracy_of(2.0, 10) < accuracy_of(2.0, 2)
-    assert 0.0 < accuracy_of(1e9, 2) <= 1.0
 
 
 def test_a_negative_penalty_is_refused() -> None:

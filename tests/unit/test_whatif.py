@@ -15,7 +15,7 @@ from app.core.recipe import Recipe, parse
 from app.core.strategies import decide
 from app.core.tuning import Search, candidates, ranking
 from app.core.values import FailureKind
-from app.core.whatif import Bought, Case, Player, score, wilson
+from app.core.whatif import Bought, Case, Player, score
 
 _RECIPES = ("single-query", "majority-vote", "majority-vote(council=5, full=true)", "ranked-fallback(council=4)")
 
@@ -85,20 +85,6 @@ def test_a_score_counts_what_is_unknown_and_what_is_wrong() -> None:
     made = score("single-query", player, cases)
     assert (made.cases, made.unknown, made.with_truth, made.right) == (3, 1, 2, 1)
     assert (made.accuracy, made.calls, made.cost_micro) == (0.5, 1.0, 2.0)
-
-
-@given(st.integers(1, 5_000), st.floats(0, 1))
-def test_an_interval_holds_its_share(n: int, share: float) -> None:
-    right = round(n * share)
-    low, high = wilson(right, n)
-    assert -1e-9 <= low <= right / n + 1e-9
-    assert right / n - 1e-9 <= high <= 1.0
-    assert wilson(right * 100, n * 100)[1] - wilson(right * 100, n * 100)[0] < high - low
-
-
-def test_an_interval_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no share"):
-        wilson(0, 0)
 
 
 # Tuning
