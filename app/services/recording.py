@@ -37,6 +37,12 @@ class Record:
         """The ask has been written down as done."""
         self.through: Callable[[Casting], Casting] = lambda casting: casting
         """What becomes of a vote before it is written down."""
+        self._spills = False
+        """Something of this ask waits in the spill: all that follows goes there, too, so that it is written in order.
+
+        What a later write settles hangs on the earlier one: an ask that is done without its votes would be asked again,
+        an attempt that looks open would be taken for one that was never made.
+        """
         self.unsure = False
         """Postgres went away while attempts were being opened: rows of calls that were never made may stand open."""
 
@@ -72,7 +78,7 @@ class Record:
             ask.id, ask.chunk_id, ask.seat, self._worker, self._closings, self._castings, last, tidy
         )
         patience_until = time.monotonic() + _LEDGER_PATIENCE_S
-        while True:
+        while not (self._spills and self._spilled(parameters)):
             try:
                 journal.close(self._engine, parameters)
                 break
@@ -92,6 +98,7 @@ class Record:
             self._spill.push(parameters)
         except ServiceMissing:
             return False
+        self._spills = True
         log.warning("answers spilled to redis", action="ledger.spill", ask=self._ask.id)
         return True
 

@@ -13,12 +13,18 @@ import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from sqlalchemy import create_engine
 from structlog.testing import capture_logs
 
+from app.core.values import FailureKind
 from app.embedded import Embedded
 from app.embedded.binaries import redis_server
 from app.gates.limits import Denied, Gates, Grant, Money, Scope
+from app.ledger import journal
+from app.ledger.journal import Casting, Closing, Opening
 from app.ledger.migrate import upgrade
+from app.ledger.states import AttemptState
+from app.services.recording import Record
 from app.services.scopes import scopes_of
 from bench.harness import free_port
 from tests.integration.small_yard import SmallYard, until, vendor
@@ -130,6 +136,53 @@ def test_what_was_spilled_is_written_before_leases_end_so_that_no_call_becomes_a
         assert len(yard.sim.calls()) == 2
     finally:
         yard.close()
+
+
+def test_what_follows_a_spilled_answer_is_written_after_it(small_yard: SmallYard) -> None:
+    """Else an ask would be done before its votes are in, and be asked again; and a finished call would pass for one
+    that was written down and never made."""
+    yard = small_yard.open([vendor("x")])
+    yard.submit(2, **SINGLE)
+    (ask,) = yard.dispatch()
+    taken = journal.take_ask(yard.engine, ask.id, "w", 60.0)
+    assert taken is not None
+    one, two = (item.id for item in taken.items)
+    openings = [Opening(one, 1, 5), Opening(two, 1, 5)]
+    opened = journal.open_attempts(yard.engine, taken, "w", openings, provider="x", price=None)
+    away = create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none", connect_args={"connect_timeout": 1})
+    record = Record(away, yard.yard.spill, taken, "w")
+    record.close(Closing(opened[one], AttemptState.ANSWERED, text="a"))
+    record.cast(Casting(one, opened[one], "a", None, 1))
+    record.write(last=False, grounded=False)
+    record._engine = yard.engine  # Postgres is back
+    record.unsure = True
+    record.cast(Casting(two, None, None, FailureKind.OVERDUE, 0))
+    record.write(last=True, grounded=True)
+    assert record.ended
+    assert yard.state("attempts") == ["open"] * 2
+    assert yard.state("asks") == ["running"], "it is not done before what it said is written"
+    assert yard.yard.sweeper.drain() == [ask.chunk_id]
+    assert yard.state("attempts") == ["answered", "unsent"]
+    assert yard.votes() == [(0, "a", None, 1), (0, None, "overdue", 0)]
+    away.dispose()
+
+
+def test_two_drains_do_not_overtake_each_other(small_yard: SmallYard) -> None:
+    spill = small_yard.open([vendor("x")], simulated=False).yard.spill
+    for n in range(3):
+        spill.push({"n": n})
+    seen: list[int] = []
+
+    def slow(parameters: dict[str, int]) -> None:
+        if parameters["n"] == 0 and not seen:
+            seen.append(-1)
+            raise OSError("Postgres went away again")
+        seen.append(parameters["n"])
+
+    with pytest.raises(OSError, match="went away"):
+        spill.drain(slow)
+    assert [row["n"] for row in spill.drain(slow)] == [0, 1, 2]
+    assert seen == [-1, 0, 1, 2], "what a drain left behind comes first again"
 
 
 def test_an_ask_waits_for_redis_and_goes_on(own_redis: OwnRedis, database_url: str, tmp_path: Path) -> None:
