@@ -16,10 +16,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from hypothesis import settings
 from psycopg import sql
 from sqlalchemy import make_url
 
 from app.embedded import Embedded, Urls
+
+# How long an example takes says more about the machine than about the code; speed is measured in ``bench``.
+settings.register_profile("switchyard", deadline=None)
+settings.load_profile("switchyard")
 
 _FLOORS = ("unit", "integration", "system")
 

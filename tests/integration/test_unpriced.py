@@ -6,7 +6,7 @@ import pytest
 
 from app.cli.jobs import _status_words
 from app.core.errors import UsageError
-from app.ledger import history, reports, scorecard, testimony
+from app.ledger import history, reports, scorecard, testimony, traits
 from app.services import replaying
 from app.services.submitting import Submitter, spec_of
 from tests.integration.small_yard import SmallYard, vendor
@@ -31,7 +31,7 @@ def test_an_unknown_price_is_null_from_the_attempt_to_the_last_report(small_yard
     assert lines(yard, job) == [("decided", ["unpriced"], 1, None)] * 2
     found = reports.status(yard.engine, job)
     assert (found.to_json()["cost_usd"], found.to_json()["unpriced_calls"]) == (None, 2)
-    assert "cost      unknown for 2 calls\n" in _status_words(found)
+    assert "cost      unknown for 2 calls\n" in _status_words(found, traits.sorting(yard.engine, job))
     assert (found.progress.cost_micro, found.progress.unpriced) == (0, 2)
     (spent,) = reports.spend(yard.engine, "model")
     assert (spent["calls"], spent["unpriced_calls"], spent["cost_usd"]) == (2, 2, None)
@@ -57,7 +57,7 @@ def test_one_call_of_unknown_cost_makes_the_item_unpriced_and_the_known_sum_stan
     assert lines(yard, job) == [("decided", ["unpriced"], 2, None)] * 3
     found = reports.status(yard.engine, job)
     assert (found.to_json()["cost_usd"], found.unpriced) == (float(known) / 1e6, 3)
-    assert ", and 3 calls of unknown cost\n" in _status_words(found)
+    assert ", and 3 calls of unknown cost\n" in _status_words(found, traits.sorting(yard.engine, job))
     spent = {row["provider"]: row for row in reports.spend(yard.engine, "provider")}
     assert list(spent) == ["x", "y"], "dearest first; unknown is not the dearest"
     assert (spent["x"]["unpriced_calls"], spent["y"]["cost_usd"]) == (0, None)
