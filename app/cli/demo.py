@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.demo.stage import Stage
     from app.ledger.reports import Progress
-    from app.services.submitting import JobSpec
+    from app.services.jobspec import JobSpec
 
 _TEAM, _USE_CASE = "demo", "headlines"
 _SEATED_S = 30.0
@@ -124,7 +124,7 @@ def _spec() -> JobSpec:
     import csv
 
     from app.demo.stage import HEADLINES
-    from app.services.submitting import spec_of
+    from app.services.jobspec import spec_of
 
     with HEADLINES.open(encoding="utf-8", newline="") as file:
         labels = sorted({row["gold"] for row in csv.DictReader(file)})

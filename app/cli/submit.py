@@ -22,7 +22,7 @@ from app.core.packing import MOST
 
 if TYPE_CHECKING:
     from app.services.estimating import Estimate
-    from app.services.submitting import JobSpec
+    from app.services.jobspec import JobSpec
     from app.settings import Settings
 
 _SKIPS_SHOWN = 20
@@ -99,7 +99,7 @@ def submit(
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Submit a job; prints its id."""
-    from app.services.submitting import spec_of
+    from app.services.jobspec import spec_of
 
     given: dict[str, Any] = {
         "labels": _labels(labels, labels_file),

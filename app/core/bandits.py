@@ -71,11 +71,6 @@ class Pick:
         }
 
 
-def fade(days: float, half_life_days: float = HALF_LIFE_DAYS) -> float:
-    """What is left of the weight of something that was seen so long ago."""
-    return float(0.5 ** (max(days, 0.0) / half_life_days))
-
-
 def pick(known: Mapping[str, Arm], seed: int, *, frozen: bool = False) -> Pick:
     """The arm for a chunk: a function of what is known and the seed. Frozen: the best so far, surely."""
     names = sorted(known)  # JSONB keeps its keys in an order of its own

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from app.core.pricing import guess_tokens
 from app.core.routing import Lane, Routing
@@ -22,10 +22,8 @@ from app.core.values import TaskKind, Tier
 
 Complexity = Literal["factual", "creative", "reasoning", "multi-step"]
 Domain = Literal["code", "long-documents", "creative", "extraction", "images", "none"]
-Haste = Literal["interactive", "batch"]
-COMPLEXITIES: tuple[Complexity, ...] = get_args(Complexity)
-DOMAINS: tuple[Domain, ...] = get_args(Domain)
 """But for ``none`` they are words of capability that a model may have in the fleet file."""
+Haste = Literal["interactive", "batch"]
 
 _HARD = frozenset(("reasoning", "multi-step"))
 _READ_CHARS = 2_000

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from app.core.json_text import json_values
 from app.core.reasoning import split_reasoning
 from app.core.schema import violation
 
@@ -155,7 +156,7 @@ def _label_in_json(text: str, known: _Labels) -> tuple[str | None, str] | None:
     if "{" not in text and "[" not in text:
         return None
     found: tuple[str | None, str] | None = None
-    for value in _json_values(text, "{["):
+    for value in json_values(text, "{[", _DECODER, _MOST_STARTS):
         inner = _only(value)
         if isinstance(inner, dict):
             lower = {key.casefold(): item for key, item in inner.items()}
@@ -262,7 +263,7 @@ def extract(text: str, schema: dict[str, Any] | None) -> Parsed:
         return Parsed(None, flags, _EMPTY)
     best: str | None = None
     reason = "no JSON object in the answer"
-    for value in _json_values(text[-_LONGEST_READ:], "{"):
+    for value in json_values(text[-_LONGEST_READ:], "{", _DECODER, _MOST_STARTS):
         if not isinstance(value, dict):
             continue
         wrong = violation(value, schema) if schema else None
@@ -304,21 +305,3 @@ def _no_constant(name: str) -> None:
 
 _DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_no_constant)
 _MOST_STARTS = 64
-
-
-def _json_values(text: str, openers: str) -> list[Any]:
-    """The JSON values that begin with one of ``openers``, outermost only, at most 64 places tried."""
-    values: list[Any] = []
-    places = re.compile(f"[{re.escape(openers)}]")
-    at = 0
-    for _ in range(_MOST_STARTS):
-        start = places.search(text, at)
-        if start is None:
-            break
-        try:
-            value, at = _DECODER.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
-            at = start.end()
-        else:
-            values.append(value)
-    return values

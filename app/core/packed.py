@@ -17,6 +17,7 @@ from typing import Any
 
 from app.core import injection, prompts
 from app.core.forms import form_of
+from app.core.json_text import json_values
 from app.core.packing import TOKENS_AROUND
 from app.core.pricing import guess_tokens
 from app.core.reasoning import split_reasoning
@@ -32,7 +33,7 @@ _LEAST_ROOM = {TaskKind.CLASSIFY: 1024, TaskKind.EXTRACT: 4096, TaskKind.GENERAT
 
 _PAIR = re.compile(r'"([^"\\\s]{1,16})"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _LINE = re.compile(r"^[\s\-*\"'`\[(#>|]*([0-9a-zA-Z]{1,16})[\"'`\])*]*\s*(?:[:=|\t]|->|→)\s*(.*?)\s*,?\s*$")
-_OPENER, _MOST_STARTS = re.compile(r"[{\[]"), 256
+_MOST_STARTS = 256
 _ID_KEYS, _DEPTH = ("id", "item", "item_id"), 3
 
 
@@ -168,19 +169,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_Object)
 
 
 def _objects(text: str) -> list[tuple[str, str]]:
-    said: list[tuple[str, str]] = []
-    at = 0
-    for _ in range(_MOST_STARTS):
-        start = _OPENER.search(text, at)
-        if start is None:
-            break
-        try:
-            value, at = _DECODER.raw_decode(text, start.start())
-        except (ValueError, RecursionError):
-            at = start.end()
-        else:
-            said += _flat(value)
-    return said
+    return [pair for value in json_values(text, "{[", _DECODER, _MOST_STARTS) for pair in _flat(value)]
 
 
 def _flat(value: Any, depth: int = 0) -> list[tuple[str, str]]:

@@ -24,7 +24,6 @@ _MOST_STEPS_KEPT = 20_000
 _MOST_REPEAT = 500
 
 _Test = Callable[[str], bool]
-_END = -1
 
 
 class PatternError(ValueError):

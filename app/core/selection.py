@@ -8,7 +8,7 @@ of those it is compared with; a job's preset gives the weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 from app.core import pricing
 from app.core.routing import Lane, Routing, Wanted
@@ -17,7 +17,6 @@ from app.core.values import Deployment, Tier, Usage
 CONSTRAINTS = ("privacy", "tier", "models", "excluded", "capabilities", "context", "unpriced", "cost", "latency")
 
 Preset = Literal["balanced", "cost", "quality", "latency"]
-PRESETS: tuple[Preset, ...] = get_args(Preset)
 _WEIGHTS: dict[str, tuple[float, float, float]] = {
     "balanced": (0.4, 0.3, 0.3),
     "cost": (0.2, 0.6, 0.2),

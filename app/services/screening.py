@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -23,10 +23,8 @@ from app.core.routing import Lane, Wanted
 from app.core.selection import eligible
 from app.core.values import Deployment, Tier
 from app.ledger.door import Row
+from app.services.jobspec import JobSpec
 from app.services.rows import count
-
-if TYPE_CHECKING:
-    from app.services.submitting import JobSpec
 
 _NAMES_SHOWN = 3
 

@@ -14,9 +14,10 @@ from app.gates.limits import Known
 from app.ledger.door import Row
 from app.ledger.settling import RungAsk
 from app.registry.fleet import FleetFile
+from app.services.jobspec import spec_of
 from app.services.scopes import key_scopes
 from app.services.settling import Settled
-from app.services.submitting import Submitter, spec_of
+from app.services.submitting import Submitter
 from app.settings import Settings
 from app.simulator.process import SimulatorProcess
 from app.yard import Yard

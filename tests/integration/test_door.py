@@ -17,8 +17,9 @@ from app.core.errors import Conflict, InputError, RecipeError, UsageError
 from app.ledger.door import Row
 from app.registry.fleet import FleetFile
 from app.services.intake import read
+from app.services.jobspec import MAX_MESSAGE_BYTES, spec_of
 from app.services.rows import Columns
-from app.services.submitting import MAX_MESSAGE_BYTES, Submitter, spec_of
+from app.services.submitting import Submitter
 
 FLEET = """\
 [[provider]]

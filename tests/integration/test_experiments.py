@@ -15,7 +15,8 @@ from app.ledger.door import Row
 from app.ledger.outcomes import Outcome
 from app.registry.fleet import FleetFile
 from app.services import replaying
-from app.services.submitting import Submitter, spec_of
+from app.services.jobspec import spec_of
+from app.services.submitting import Submitter
 from tests.integration.commands import Run
 from tests.integration.small_yard import SmallYard, vendor
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import UsageError
 from app.services import replaying
-from app.services.submitting import spec_of
+from app.services.jobspec import spec_of
 from tests.integration.small_yard import SmallYard, vendor
 
 FLEET = [

@@ -15,9 +15,10 @@ from app.ledger import acceptance, reports, skills
 from app.ledger.door import Row
 from app.ledger.skills import Course
 from app.services import mastery, replaying
+from app.services.jobspec import spec_of
 from app.services.outcomes import Outcomes
 from app.services.reputation import Reputation
-from app.services.submitting import Submitter, spec_of
+from app.services.submitting import Submitter
 from tests.integration.commands import Run
 from tests.integration.small_yard import SmallYard, vendor
 

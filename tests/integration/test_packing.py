@@ -13,7 +13,7 @@ from app.core.values import FailureKind
 from app.ledger import journal
 from app.ledger.journal import Opening
 from app.services import replaying
-from app.services.submitting import spec_of
+from app.services.jobspec import spec_of
 from tests.integration.commands import Run
 from tests.integration.small_yard import SmallYard, fleet_toml, vendor
 

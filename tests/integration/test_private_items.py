@@ -15,8 +15,9 @@ from app.ledger import reports, testimony, traits
 from app.ledger.door import Row
 from app.registry.fleet import FleetFile
 from app.services import replaying
+from app.services.jobspec import message_of, spec_of
 from app.services.screening import Screened, warning
-from app.services.submitting import Submitter, message_of, spec_of
+from app.services.submitting import Submitter
 from tests.integration.small_yard import LABELS, SmallYard, vendor
 from tests.unit.planted import CLEAN, plant
 

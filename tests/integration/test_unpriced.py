@@ -8,7 +8,8 @@ from app.cli.jobs import _status_words
 from app.core.errors import UsageError
 from app.ledger import history, reports, scorecard, testimony, traits
 from app.services import replaying
-from app.services.submitting import Submitter, spec_of
+from app.services.jobspec import spec_of
+from app.services.submitting import Submitter
 from tests.integration.small_yard import SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from app.core.pricing import guess_tokens
 from app.services import intake, replaying
+from app.services.jobspec import spec_of
 from app.services.rows import Columns
-from app.services.submitting import Submitter, spec_of
+from app.services.submitting import Submitter
 from tests.integration.small_yard import LABELS, SmallYard, vendor
 
 SINGLE = {"strategy": "single-query"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from app.core.quotas import Quota
 from app.core.recipe import parse
 from app.core.routing import Lane, Routing, Wanted
 from app.core.seating import serving
-from app.core.selection import PRESETS
+from app.core.selection import Preset
 from app.core.tracks import Track
 from app.core.values import Deployment, Tier
 from tests.unit.test_seating import HORIZON_S, RPM, Provider, Yard, chunk_of, deployment, names
@@ -68,7 +68,7 @@ wishes = st.builds(
     routing=st.builds(
         Routing,
         st.sampled_from([(), ("p1",), ("p0/m", "p2")]),
-        optimise=st.sampled_from(["", *PRESETS]),
+        optimise=st.sampled_from(["", *get_args(Preset)]),
         balance=st.sampled_from(["", *MODES]),
     ),
     lane=st.builds(Lane, hard=st.booleans(), domain=st.sampled_from(["", "code"])),

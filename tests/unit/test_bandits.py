@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.bandits import FLOOR, Arm, Pick, again, fade, pick, utility
+from app.core.bandits import FLOOR, HALF_LIFE_DAYS, Arm, Pick, again, pick, utility
 from app.core.policies import Logged, value_of
 
 arms = st.builds(
@@ -60,7 +60,7 @@ class Run:
         for _ in range(steps):
             made = pick(self.known, self.rng.getrandbits(32))
             right = sum(self.rng.random() < self.rates[made.arm] for _ in range(5))
-            keep = fade(self.days)
+            keep = 0.5 ** (self.days / HALF_LIFE_DAYS)
             self.known = {
                 name: Arm.faded(
                     keep * arm.right + right * (name == made.arm),

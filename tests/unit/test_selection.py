@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -14,9 +14,9 @@ from app.core import selection
 from app.core.errors import UsageError
 from app.core.recipe import parse
 from app.core.routing import Lane, Routing, Wanted
-from app.core.selection import CONSTRAINTS, PRESETS, eligible, refusals
+from app.core.selection import CONSTRAINTS, Preset, eligible, refusals
 from app.core.values import Deployment, Price, Tier
-from app.services.submitting import spec_of
+from app.services.jobspec import spec_of
 from app.services.suitability import able, first_asked, sift
 
 CHEAP = Price(50_000, 50_000)
@@ -192,7 +192,7 @@ def test_a_wish_that_is_none_is_refused_in_one_line(wrong: dict[str, Any], says:
 lanes = st.builds(Lane, hard=st.booleans(), domain=st.sampled_from(["", "code"]))
 
 
-@given(st.sampled_from(["", *PRESETS]), lanes)
+@given(st.sampled_from(["", *get_args(Preset)]), lanes)
 def test_weights_sum_to_one_and_a_hard_lane_weighs_quality_more(preset: str, lane: Lane) -> None:
     wish = wanted(optimise=preset, lane=lane)
     weighed = selection.weights(wish.routing, wish.lane)
@@ -214,7 +214,7 @@ def test_a_preset_weighs_most_what_it_is_called_after() -> None:
 
 @given(
     st.floats(0, 1), st.floats(0, 1), st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 1e5), st.floats(1, 1e5),
-    st.sampled_from(PRESETS),
+    st.sampled_from(get_args(Preset)),
 )  # fmt: skip
 def test_better_cheaper_and_faster_never_scores_worse(
     q1: float, q2: float, c1: float, c2: float, l1: float, l2: float, preset: str
