@@ -7,12 +7,14 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
+from app.core.recipe import parse
+
 if TYPE_CHECKING:
     from app.core.tuning import Found, Tuned
 
 _Scale = Callable[[float], float]
 _WIDTH, _HEIGHT = 860, 520
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 64, 60
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 78, 60
 _STYLE = """
 svg { background: #fff; color: #1b1f24; font: 13px system-ui, sans-serif }
 .axis { stroke: #b6bcc4 } .tick, .name { fill: currentColor } .quiet { fill: #66707a }
@@ -62,6 +64,12 @@ def drawn(tuned: Tuned, job: str) -> str:
         )
         mark = "best" if candidate.best else "front"
         parts.append(_dot(across, y(candidate.held_out.accuracy or 0.0), mark, 6, candidate))
+    for candidate in front:
+        across, up = x(_price(candidate, tuned.by_cost)), y(candidate.held_out.accuracy or 0.0)
+        if not candidate.best:
+            parts.append(
+                f'<text class="quiet" x="{across + 9:.1f}" y="{up + 18:.1f}">{escape(_short(candidate))}</text>'
+            )
     best = tuned.best
     at = x(_price(best, tuned.by_cost))
     anchor = "end" if at > _WIDTH / 2 else "start"
@@ -79,7 +87,7 @@ def _axes(x: _Scale, y: _Scale, right: float, low: float, high: float, unit: str
         f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>',
         f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{ceiling}" y2="{floor}"/>',
         f'<text class="quiet" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 14}" text-anchor="end">{unit}</text>',
-        f'<text class="quiet" x="{_LEFT - 50}" y="{_TOP - 8}">right</text>',
+        f'<text class="quiet" x="{_LEFT - 8}" y="{_TOP - 14}" text-anchor="end">right</text>',
     ]
     for value in _ticks(0.0, right):
         lines.append(f'<text class="tick" x="{x(value):.1f}" y="{floor + 20}" text-anchor="middle">{value:g}</text>')
@@ -92,6 +100,13 @@ def _dot(x: float, y: float, kind: str, radius: int, candidate: Found) -> str:
     at = candidate.held_out
     said = f"{candidate.recipe}: {at.accuracy or 0.0:.1%} right, {at.calls:.2f} calls an item"
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(said)}</title></circle>'
+
+
+def _short(candidate: Found) -> str:
+    """``single-query small-8b``: the strategy, and its model where there is one."""
+    recipe = parse(candidate.recipe)
+    models = [name.rpartition("/")[2] for name in recipe.models]
+    return f"{recipe.strategy} {models[0] if len(models) == 1 else f'of {len(models)}'}"
 
 
 def _price(candidate: Found, by_cost: bool) -> float:

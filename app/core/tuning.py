@@ -148,7 +148,7 @@ def _marked(found: Sequence[Found], by_cost: bool) -> list[Found]:
         at = candidate.found
         return at.cost_micro or 0.0 if by_cost else at.calls
 
-    best = _best(found)
+    best = _best(found, price)
     marked = []
     top = -1.0
     for candidate in sorted(found, key=lambda c: (price(c), -_accuracy(c.found), c.recipe)):
@@ -158,18 +158,19 @@ def _marked(found: Sequence[Found], by_cost: bool) -> list[Found]:
     return marked
 
 
-def _best(found: Sequence[Found]) -> str:
+def _best(found: Sequence[Found], price: Callable[[Found], float]) -> str:
     """The most accurate where it was found; but of those that are ahead of the widest weighted council by less than a
-    standard error that council is taken. It holds the others as special cases, and dozens of candidates that differ by
-    luck alone have a luckiest."""
-    most = max(found, key=lambda c: (_accuracy(c.found), -c.found.calls, c.recipe))
+    standard error that council is taken, or a weighted one that is as accurate and cheaper. It holds the others as
+    special cases, and dozens of candidates that differ by luck alone have a luckiest."""
+    most = max(found, key=lambda c: (_accuracy(c.found), -price(c), c.recipe))
     weighted = [c for c in found if c.recipe.startswith("weighted-vote")]
     if weighted:
         widest = max(weighted, key=lambda c: (parse(c.recipe).council, parse(c.recipe).threshold))
         share = _accuracy(most.found)
         error = math.sqrt(share * (1 - share) / most.found.with_truth)
         if _accuracy(widest.found) >= share - error:
-            return widest.recipe
+            as_good = [c for c in weighted if _accuracy(c.found) >= _accuracy(widest.found)]
+            return min(as_good, key=lambda c: (price(c), c.recipe)).recipe
     return most.recipe
 
 
