@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.core.values import Deployment, FailureKind
 from app.gates.limits import Denied, Gates, Grant, Money, Reason
 from app.ledger.journal import TakenAsk
-from app.services.keyring import Lane
+from app.services.keyring import Line
 from app.services.questions import Question
 from app.services.warming import Warmer
 
@@ -32,7 +32,7 @@ def patience_s(horizon_s: float) -> float:
 class Admitted:
     """These may leave, within the margin after ``asked_at`` (monotonic seconds)."""
 
-    lane: Lane
+    line: Line
     questions: list[Question]
     grant: Grant
     asked_at: float
@@ -55,7 +55,7 @@ class Refused:
 
 
 class Admission:
-    """For one ask. The lanes take turns: each key is asked first once it is the longest not asked.
+    """For one ask. The lines take turns: each key is asked first once it is the longest not asked.
 
     ``patience_s``: a gate that opens later than so long after the ask last moved is not waited for. Dispatch gives a
     seat no more than it can answer within the horizon; one that has to wait much longer met a limit nobody knew of,
@@ -70,7 +70,7 @@ class Admission:
         deployment: Deployment,
         margin_s: float,
         patience_s: float,
-        lanes: list[Lane],
+        lines: list[Line],
     ) -> None:
         self._gates = gates
         self._warmer = warmer
@@ -78,7 +78,7 @@ class Admission:
         self._deployment = deployment
         self._margin_s = margin_s
         self._patience_s = patience_s
-        self._lanes = lanes
+        self._lanes = lines
         self._moved_at = time.monotonic()
 
     def out_of_patience(self, wait_s: float = 0.0) -> bool:
@@ -89,39 +89,39 @@ class Admission:
 
         ``flying``: calls of this ask are under way, and may cost less than was set aside for them.
         """
-        first: tuple[Lane, Denied] | None = None
+        first: tuple[Line, Denied] | None = None
         for _ in self._lanes:
-            lane = self._lanes[0]
+            line = self._lanes[0]
             asked_at = time.monotonic()
-            taken, answer = self._reserve_some(lane, due)
+            taken, answer = self._reserve_some(line, due)
             if isinstance(answer, Grant):
                 self._moved_at = asked_at
-                return Admitted(lane, taken, answer, asked_at)
+                return Admitted(line, taken, answer, asked_at)
             if answer.reason == "cold":
-                return self._denied(lane, answer, flying)
+                return self._denied(line, answer, flying)
             if first is None or _opens_ms(answer) < _opens_ms(first[1]):
-                first = (lane, answer)
+                first = (line, answer)
             self._lanes.append(self._lanes.pop(0))
         assert first is not None
         return self._denied(*first, flying)
 
-    def _reserve_some(self, lane: Lane, due: list[Question]) -> tuple[list[Question], Grant | Denied]:
-        answer = self._reserve(lane, due)
+    def _reserve_some(self, line: Line, due: list[Question]) -> tuple[list[Question], Grant | Denied]:
+        answer = self._reserve(line, due)
         if isinstance(answer, Denied) and answer.room > 0:
             due = due[: answer.room]
-            answer = self._reserve(lane, due)
+            answer = self._reserve(line, due)
         if isinstance(answer, Denied) and len(due) > 1 and answer.reason != "cold":
             due = due[:1]
-            answer = self._reserve(lane, due)
+            answer = self._reserve(line, due)
         return due, answer
 
-    def _reserve(self, lane: Lane, due: list[Question]) -> Grant | Denied:
+    def _reserve(self, line: Line, due: list[Question]) -> Grant | Denied:
         ask = self._ask
         money = None
         if ask.max_cost_micro is not None:
             money = Money(ask.job_id, ask.max_cost_micro, sum(q.micro for q in due))
         return self._gates.reserve(
-            lane.scopes,
+            line.scopes,
             len(due),
             sum(q.tokens for q in due),
             money=money,
@@ -130,7 +130,7 @@ class Admission:
             retries=sum(q.is_retry for q in due),
         )
 
-    def _denied(self, lane: Lane, no: Denied, flying: bool) -> Wait | Refused:
+    def _denied(self, line: Line, no: Denied, flying: bool) -> Wait | Refused:
         """Wait for a gate that opens soon, refuse the seat where it does not."""
         known_ms = _PATIENCE_MS.get(no.reason)
         wait_s = no.wait_ms / 1000
@@ -139,7 +139,7 @@ class Admission:
         )
         match no.reason:
             case "cold":
-                self._warmer.warm(no.cold, lane.scopes, no.wait_ms, self._deployment.timeout_s)
+                self._warmer.warm(no.cold, line.scopes, no.wait_ms, self._deployment.timeout_s)
                 return Wait(0.0)
             case "day_requests" | "day_tokens" | "month_requests" | "month_tokens":
                 return Refused(FailureKind.QUOTA_EXHAUSTED, f"the quota is used up ({no.rule})")

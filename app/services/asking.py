@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.ledger import journal
-from app.services.errand import Errand, Means
+from app.services.errand import Errand
 from app.services.hedging import Ring
+from app.services.means import Means
 
 
 @dataclass(frozen=True, slots=True)

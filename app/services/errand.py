@@ -6,43 +6,33 @@ was completed is made again. What a provider does wrong becomes a ballot, never 
 
 from __future__ import annotations
 
-import random
-import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from app.core import matrix
 from app.core.errors import NotFound, ServiceMissing
-from app.core.matrix import Here
 from app.core.selection import eligible
-from app.core.values import Answer, Failure, FailureKind, Finish
-from app.gates.breaker import Breaker
-from app.gates.limits import Gates, Grant
-from app.gates.pulse import Pulse, Pulses
-from app.gates.spill import Spill
+from app.core.values import FailureKind
+from app.gates.limits import Grant
+from app.gates.pulse import Pulse
 from app.ledger import journal
-from app.ledger.journal import Casting, TakenAsk
-from app.registry.fleet import Fleet, FleetFile
-from app.registry.secrets import missing
+from app.ledger.journal import TakenAsk
 from app.services import packs
-from app.services.admission import Admission, Admitted, Refused, Wait
-from app.services.calls import marked_cold
+from app.services.admission import Admitted, Refused, Wait
 from app.services.discretion import Discretion
-from app.services.feedback import Feedback, Flown
 from app.services.hedging import Hedge, Ring, patience_s
-from app.services.keyring import Keyring, Lane
-from app.services.learning import Learner
+from app.services.keyring import Line
+from app.services.landing import Flight, Landing
+from app.services.means import Means
 from app.services.questions import Question, TooLong, Wording, pulse_kind
 from app.services.recording import Record
 from app.services.turnstile import Turnstile
-from app.services.warming import Warmer
-from app.wire import Heard, Unsent, Wire
+from app.services.way import GONE, Way
+from app.wire import Heard
 
 log = structlog.get_logger(__name__)
 
@@ -52,37 +42,6 @@ _LINGER_S = 0.004
 _RETRY_LATER_S = 0.5
 # An ask that outlives this many workers is what kills them.
 _MOST_TAKES = 10
-_GONE = "the deployment is no longer in the fleet file"
-
-
-@dataclass(slots=True)
-class Means:
-    """Everything an errand needs, once a process. ``worker`` is this process's name in the ledger's leases."""
-
-    engine: Engine
-    fleet: FleetFile
-    gates: Gates
-    breaker: Breaker
-    pulses: Pulses
-    spill: Spill
-    wire: Wire
-    warmer: Warmer
-    keyring: Keyring
-    learner: Learner
-    worker: str
-    lease_s: float
-    margin_s: float
-    patience_s: float
-    draining: threading.Event = field(default_factory=threading.Event)
-    turnstile: Turnstile = field(default_factory=Turnstile)
-
-
-@dataclass(slots=True)
-class Flight:
-    question: Question
-    grant: Grant
-    lane: Lane
-    cold: bool
 
 
 class Errand:
@@ -103,10 +62,10 @@ class Errand:
     def run(self) -> bool:
         """True when every item has its ballot; false when a draining worker handed the rest back."""
         try:
-            self._look_up(self._means.fleet.current())
+            self._way = Way(self._means, self._ask)
         except NotFound:
             for item in self._ask.items:
-                self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, _GONE)
+                self._record.fail(item.id, None, FailureKind.MODEL_NOT_FOUND, item.used, GONE)
             self._record.write(last=True, grounded=True)
             return True
         self._prepare()
@@ -119,38 +78,19 @@ class Errand:
                 self._collect(self._hedged(self._launch()))
                 self._record.write(last=not self._todo and not self._flying, grounded=not self._flying)
         finally:
-            self._means.turnstile.leave(self._deployment.name, self._inbox)
+            self._means.turnstile.leave(self._way.deployment.name, self._inbox)
         if not self._record.ended:
             self._record.write(last=True, grounded=True)
         return True
 
-    # Before the call
-
-    def _look_up(self, fleet: Fleet) -> None:
-        """What the fleet file says of the deployment. Raises ``NotFound``."""
-        self._deployment = fleet.deployment(self._ask.deployment)
-        self._row = fleet.provider(self.provider)
-        self._fleet = fleet
-        self._feedback = Feedback(
-            self._means.engine,
-            self._means.gates,
-            self._means.breaker,
-            self._means.pulses,
-            self._means.learner,
-            self._row,
-            self._deployment,
-            self._ask.task.kind,
-        )
-
     def _prepare(self) -> None:
         """Word the questions, or refuse them all where no call is to be made."""
-        ask, deployment = self._ask, self._deployment
+        ask, deployment = self._ask, self._way.deployment
         self._discretion = Discretion.of(self._ask, deployment)
         ask = self._ask = self._discretion.ask
         self._record.through = self._discretion.cast
         pack = ask.plan.seats[ask.seat].pack
         self._wording = Wording(ask, deployment, self._pulse(), self._pulse(pack) if pack > 1 else Pulse())
-        self._find_lanes()
         self._word()
         if ask.plan.recipe.shape.hedges:
             patience = patience_s(self._wording.pulse, ask.plan.seats[ask.seat].latency_ms)
@@ -159,8 +99,8 @@ class Errand:
             self._refuse_all(FailureKind.OVERDUE, "the job was cancelled")
         elif self._discretion.barred:
             self._refuse_all(FailureKind.PRIVACY, "the item must not leave, and this deployment is not local")
-        elif without := missing([self._row]):
-            self._refuse_all(FailureKind.AUTH, f"no key: {without[self._row.name]}")
+        elif keyless := self._way.keyless():
+            self._refuse_all(FailureKind.AUTH, keyless)
         elif ask.max_cost_micro is not None and deployment.price is None:
             self._refuse_all(
                 FailureKind.BUDGET, "unpriced: nobody knows what a call costs here, and the job has a budget"
@@ -168,39 +108,11 @@ class Errand:
         elif ask.takes > _MOST_TAKES:
             self._refuse_all(FailureKind.AMBIGUOUS, f"{ask.takes} workers were lost over this ask")
 
-    def _find_lanes(self) -> None:
-        self._keys = self._means.keyring.usable(self._row)
-        lanes = self._means.keyring.lanes(self._fleet, self._deployment)
-        means = self._means
-        self._admission = Admission(
-            means.gates, means.warmer, self._ask, self._deployment, means.margin_s, means.patience_s, lanes
-        )
-
-    def _keep_up(self) -> Refused | None:
-        """An ask may wait for minutes: what has changed in the fleet file or its keys counts from the next call on.
-
-        Raises ``DBAPIError``.
-        """
-        fleet = self._means.fleet.current()
-        if fleet is not self._fleet:
-            try:
-                self._look_up(fleet)
-            except NotFound:
-                return Refused(FailureKind.MODEL_NOT_FOUND, _GONE)
-            if self._discretion.deployment.local and not self._deployment.local:
-                return Refused(FailureKind.PRIVACY, "the deployment is no longer local")
-            if without := missing([self._row]):
-                return Refused(FailureKind.AUTH, f"no key: {without[self._row.name]}")
-        elif self._means.keyring.usable(self._row) in (self._keys, []):  # an empty key file is just being written
-            return None
-        self._find_lanes()
-        return None
-
     def _word(self) -> None:
         """Word every item; one too long for this window goes to a wider one, or is cut where the fleet has none."""
         ask = self._ask
         wish = ask.terms.wanted(ask.plan.recipe)
-        widest = max((d.context_window for d in self._fleet.deployments if eligible(d, wish) is None), default=0)
+        widest = max((d.context_window for d in self._way.fleet.deployments if eligible(d, wish) is None), default=0)
         together, alone = packs.dealt(self._wording)
         self._todo += together
         for item in alone:
@@ -208,7 +120,7 @@ class Errand:
             if isinstance(worded, TooLong) and worded.needs > widest:
                 worded = self._wording.first(item, cut=True)
             if isinstance(worded, TooLong):
-                window = self._deployment.context_window
+                window = self._way.deployment.context_window
                 reason = f"takes about {worded.needs} tokens, the window has {window}"
                 kind = FailureKind.CONTEXT_LENGTH
                 self._record.fail(item.id, None, kind, item.used, reason, needs=worded.needs)
@@ -217,7 +129,7 @@ class Errand:
 
     def _pulse(self, pack: int = 1) -> Pulse:
         try:
-            name = self._deployment.name
+            name = self._way.deployment.name
             return self._means.pulses.estimates([name], pulse_kind(self._ask.task.kind, pack))[name]
         except ServiceMissing:
             return Pulse()
@@ -243,10 +155,10 @@ class Errand:
         # Those that failed least go first: the one call of a probe, and what a nearly spent retry budget lets through.
         due = sorted((q for q in self._todo if q.not_before <= now), key=lambda q: q.failed)
         if not due:
-            self._means.turnstile.leave(self._deployment.name, self._inbox)
+            self._means.turnstile.leave(self._way.deployment.name, self._inbox)
             return min(q.not_before for q in self._todo) - now
-        if not self._means.turnstile.join(self._deployment.name, self._inbox):
-            if self._admission.out_of_patience() and not self._flying:
+        if not self._means.turnstile.join(self._way.deployment.name, self._inbox):
+            if self._way.admission.out_of_patience() and not self._flying:
                 self._refuse_all(FailureKind.RATE_LIMIT, "no slot within reach (others are before it)")
                 return 0.0
             return _LOOK_AROUND_S
@@ -256,7 +168,7 @@ class Errand:
             log.warning("a service is away; the ask waits", action="ask.wait", error=type(error).__name__)
             return _RETRY_LATER_S
         if not any(q.not_before <= now for q in self._todo):
-            self._means.turnstile.leave(self._deployment.name, self._inbox)
+            self._means.turnstile.leave(self._way.deployment.name, self._inbox)
         return wait
 
     def _hedged(self, wait_s: float | None) -> float | None:
@@ -283,14 +195,14 @@ class Errand:
                 self._todo += packs.unpacked(self._wording, question)
             else:
                 reason = f"it holds {kinds}, and this deployment is not local"
-                self._fail(question, None, FailureKind.PRIVACY, reason)
+                self._record.fail_question(question, None, FailureKind.PRIVACY, reason)
         return bool(found)
 
     def _reserve_and_send(self, due: list[Question]) -> float | None:
         """Let through what may go. Returns as ``_launch``."""
-        match self._keep_up() or self._admission.admit(due, flying=bool(self._flying)):
-            case Admitted(lane, taken, grant, asked_at):
-                self._send(lane, taken, grant, not_after=asked_at + self._means.margin_s / 2)
+        match self._way.keep_up() or self._way.admission.admit(due, flying=bool(self._flying)):
+            case Admitted(line, taken, grant, asked_at):
+                self._send(line, taken, grant, not_after=asked_at + self._means.margin_s / 2)
                 return 0.0 if len(taken) < len(self._todo) else None
             case Refused(FailureKind.CONTEXT_LENGTH, _) if any(q.ids for q in self._todo):
                 self._todo = [single for question in self._todo for single in packs.unpacked(self._wording, question)]
@@ -303,7 +215,7 @@ class Errand:
                     self._estimate_again()
                 return for_s
 
-    def _send(self, lane: Lane, due: list[Question], grant: Grant, not_after: float) -> None:
+    def _send(self, line: Line, due: list[Question], grant: Grant, not_after: float) -> None:
         """Write the attempts down, then let them fly. Nothing is sent that is not in the ledger."""
         openings = [q.opening for q in due]
         try:
@@ -313,17 +225,17 @@ class Errand:
                 self._means.worker,
                 openings,
                 provider=self.provider,
-                price=self._deployment.price,
-                key_ref=lane.ref,
+                price=self._way.deployment.price,
+                key_ref=line.ref,
             )
         except DBAPIError:
             # Whether the rows were written nobody can say; the calls were not made. They get new numbers.
             self._record.unsure = True
             for question in due:
                 question.number += 1
-            self._feedback.give_back(grant, due)
+            self._way.feedback.give_back(grant, due)
             raise
-        cold = self._feedback.wakes()
+        cold = self._way.feedback.wakes()
         outgoing = []
         taken = []
         for question in due:
@@ -331,17 +243,15 @@ class Errand:
             attempt_id = opened.get(question.item.id)
             if attempt_id is None:
                 taken.append(question)
-                self._fail(question, None, FailureKind.AMBIGUOUS, "another worker has made this call")
+                self._record.fail_question(question, None, FailureKind.AMBIGUOUS, "another worker has made this call")
                 continue
-            self._flying[attempt_id] = Flight(question, grant, lane, cold)
-            timeout_s = self._deployment.timeout_s
+            self._flying[attempt_id] = Flight(question, grant, line, cold)
+            timeout_s = self._way.deployment.timeout_s
             outgoing.append(
-                lane.caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
+                line.caller.outgoing(attempt_id, question.request, not_after=not_after, timeout_s=timeout_s)
             )
-        self._feedback.give_back(grant, taken)
+        self._way.feedback.give_back(grant, taken)
         self._means.wire.start(outgoing, self._inbox)
-
-    # After the call
 
     def _collect(self, wait_s: float | None) -> None:
         """Take in what was heard: wait for the first, then for those that come close behind it."""
@@ -361,113 +271,12 @@ class Errand:
         except Empty:
             pass
         if heard:
-            self._take_in(heard)
-
-    def _take_in(self, heard: list[tuple[int, Heard]]) -> None:
-        flown: dict[str, Flown] = {}
-        for attempt_id, said in heard:
-            flight = self._flying.pop(attempt_id)
-            question = flight.question
-            together = flown.setdefault(flight.grant.id, Flown(flight.grant, flight.lane.scopes, flight.cold))
-            closing = flight.lane.caller.closing(attempt_id, said)
-            closing = marked_cold(closing) if flight.cold else closing
-            self._record.close(closing)
-            if isinstance(said.result, Unsent):
-                question.number += 1
-                self._todo.append(question)
-                together.unsent.append(question)
-                continue
-            question.used += 1
-            together.ended.append((question, said, closing.cost_micro))
-            if isinstance(said.result, Answer):
-                self._answered(question, attempt_id, said.result)
-            else:
-                self._failed(flight, attempt_id, said.result)
-        self._feedback.tell(flown.values())
-
-    def _answered(self, question: Question, attempt_id: int, answer: Answer) -> None:
-        if question.ids:
-            self._take_apart(question, attempt_id, answer)
-            return
-        parsed = self._wording.read(question.item, answer.text)
-        if parsed.answer is None:
-            cut = answer.finish is Finish.LENGTH
-            if matrix.after_abstention(question.used, self._ask.tries, cut=cut) is Here.RESTATE:
-                self._todo.append(self._wording.restated(question))
-                return
-        flags = (*answer.flags, *parsed.flags, *question.flags)
-        self._record.cast(
-            Casting(question.item.id, attempt_id, parsed.answer, None, question.used, flags, parsed.reason)
-        )
-
-    def _failed(self, flight: Flight, attempt_id: int, failure: Failure) -> None:
-        """One step of the decision matrix."""
-        question, lane = flight.question, flight.lane
-        question.troubled += failure.kind in matrix.GROWS_LOAD
-        able = {Here.RESTATE} - question.done if not question.ids else set()
-        trimmed = None
-        if failure.kind is FailureKind.CONTEXT_LENGTH and Here.TRIM not in question.done and not question.ids:
-            trimmed = self._wording.trimmed(question, failure.message)
-            able |= {Here.TRIM} if trimmed is not None else set()
-        if lane.caller.yield_to(attempt_id, failure):
-            able |= {Here.YIELD}
-        if failure.kind in matrix.KEYED and self._rekeyed(lane, failure):
-            able |= {Here.REKEY}
-        step = matrix.step(
-            failure,
-            question.used,
-            self._ask.tries,
-            able=frozenset(able),
-            jitter=random.random(),
-            until_reset_s=self._feedback.until_reset_s(failure),
-        )
-        self._feedback.heed(failure, step, lane.scopes)
-        match step.here:
-            case Here.WAIT | Here.AGAIN | Here.YIELD | Here.REKEY:  # what was yielded the caller leaves out by itself
-                question.number += 1
-                question.not_before = time.monotonic() + step.delay_s
-                self._todo.append(question)
-            case Here.RESTATE:
-                self._todo.append(self._wording.restated(question))
-            case Here.TRIM if trimmed is not None:
-                self._todo.append(trimmed)
-            case _ if question.ids and failure.kind in packs.UNPACKED:
-                self._take_apart(question, attempt_id, failure)
-            case _:
-                needs = self._needs(question) if failure.kind is FailureKind.CONTEXT_LENGTH else None
-                self._fail(question, attempt_id, failure.kind, failure.message, needs=needs)
-
-    def _take_apart(self, question: Question, attempt_id: int, result: Answer | Failure) -> None:
-        for part in packs.heard(self._wording, question, attempt_id, result):
-            if isinstance(part, Question):
-                self._todo.append(part)
-            else:
-                self._record.cast(part)
-
-    def _rekeyed(self, lane: Lane, failure: Failure) -> bool:
-        """Is there another key? Then what follows goes by it."""
-        try:
-            other = self._means.keyring.refused(self._row, lane.key, failure)
-            if other:
-                self._find_lanes()
-                if lane.ref not in [key.ref for key in self._keys]:
-                    self._feedback.shun(lane.scopes)
-        except DBAPIError:
-            return False
-        return other
-
-    def _needs(self, question: Question) -> int:
-        """Tokens that a question takes which the provider called too long, whatever we had counted."""
-        return max(self._wording.needs(question), self._deployment.context_window + 1)
+            landing = Landing(self._ask, self._way, self._wording, self._record)
+            landing.take_in(heard, self._flying)
+            self._todo += landing.again
 
     def _refuse_all(self, kind: FailureKind, reason: str) -> None:
         """No call will be made for what is still to do: a ballot without one."""
         for question in self._todo:
-            self._fail(question, None, kind, reason)
+            self._record.fail_question(question, None, kind, reason)
         self._todo.clear()
-
-    def _fail(
-        self, question: Question, attempt_id: int | None, kind: FailureKind, reason: str, *, needs: int | None = None
-    ) -> None:
-        for item in question.items:
-            self._record.fail(item.id, attempt_id, kind, question.used, reason, needs=needs)

@@ -24,7 +24,7 @@ from app.registry.fleet import Fleet, FleetFile
 from app.registry.secrets import api_keys, missing
 from app.services import standing
 from app.services.calls import Caller, marked_cold
-from app.services.keyring import Keyring, Lane
+from app.services.keyring import Keyring, Line
 from app.services.scopes import capacity, scopes_of
 from app.services.warming import Warmer
 from app.wire import Heard, Unsent, Wire
@@ -48,7 +48,7 @@ class Ping:
     """One on its way. ``number`` counts from 1 within a look."""
 
     deployment: Deployment
-    lane: Lane
+    line: Line
     grant: Grant
     cold: bool
     until: float
@@ -159,8 +159,8 @@ class Monitor:
                 self.breaker.recover(finding.deployment)
                 upkeep.wake_parked(self.engine)
             if ping.number < _MOST_PINGS and (rekeyed or _wants_another(ping, heard, noted)):
-                lane = self.keyring.lanes(fleet, ping.deployment)[0]
-                again = self._send(ping.deployment, lane, inbox, number=ping.number + 1)
+                line = self.keyring.lines(fleet, ping.deployment)[0]
+                again = self._send(ping.deployment, line, inbox, number=ping.number + 1)
                 flying |= again if isinstance(again, dict) else {}
             yield noted
 
@@ -175,7 +175,7 @@ class Monitor:
         until: float,
     ) -> bool:
         """The first ping of a look. True: there is no room now, but it is ``wanted``, and may be tried ``until``."""
-        sent = self._send(deployment, self.keyring.lanes(fleet, deployment)[0], inbox, number=1)
+        sent = self._send(deployment, self.keyring.lines(fleet, deployment)[0], inbox, number=1)
         if not isinstance(sent, Denied):
             flying |= sent
             return False
@@ -187,7 +187,7 @@ class Monitor:
     def _rekeyed(self, fleet: Fleet, ping: Ping, heard: Heard) -> bool:
         """Was only the key refused, and is there another: a second one, or what has replaced it by now?"""
         result, row = heard.result, fleet.provider(ping.deployment.provider)
-        return isinstance(result, Failure) and result.kind in KEYED and self.keyring.refused(row, ping.lane.key, result)
+        return isinstance(result, Failure) and result.kind in KEYED and self.keyring.refused(row, ping.line.key, result)
 
     def _ping_keys(self, fleet: Fleet) -> None:
         """One ping with each key that is out, at the first model of its provider."""
@@ -198,8 +198,8 @@ class Monitor:
                 continue
             row = fleet.provider(provider)
             for key in (key for key in api_keys(row) if key.ref in refs):
-                lane = Lane(key, scopes_of(fleet, deployment, key.ref), Caller(row, deployment, key))
-                sent = self._send(deployment, lane, inbox, number=1)
+                line = Line(key, scopes_of(fleet, deployment, key.ref), Caller(row, deployment, key))
+                sent = self._send(deployment, line, inbox, number=1)
                 for attempt_id, ping in sent.items() if isinstance(sent, dict) else ():
                     try:
                         _, heard = inbox.get(timeout=max(0.0, ping.until - time.monotonic()))
@@ -209,44 +209,44 @@ class Monitor:
 
     def _try_key(self, ping: Ping, attempt_id: int, heard: Heard) -> None:
         """Close a ping of a key; one that was answered brings the key back."""
-        journal.close(self.engine, journal.ping_parameters(ping.lane.caller.closing(attempt_id, heard)))
+        journal.close(self.engine, journal.ping_parameters(ping.line.caller.closing(attempt_id, heard)))
         if isinstance(heard.result, Unsent):
             self.gates.give_back(ping.grant, calls=1, tokens=ping.grant.tokens)
             return
         tokens = heard.result.usage.total
         self.gates.true_up(ping.grant, calls=1, reserved_tokens=ping.grant.tokens, actual_tokens=tokens)
-        provider, ref = ping.deployment.provider, ping.lane.ref
+        provider, ref = ping.deployment.provider, ping.line.ref
         if isinstance(heard.result, Answer) and ref is not None and keys.take_back(self.engine, provider, ref):
             self.keyring.forget()
             log.info("key back", action="key.back", provider=provider, key_ref=ref)
 
     def _send(
-        self, deployment: Deployment, lane: Lane, inbox: SimpleQueue[Any], *, number: int
+        self, deployment: Deployment, line: Line, inbox: SimpleQueue[Any], *, number: int
     ) -> dict[int, Ping] | Denied:
         """Let one ping fly, if the gates allow it and none of this deployment is under way."""
         request = prompts.ping(deployment)
         tokens = pricing.estimate_input_tokens(request.messages) + request.max_tokens
         asked_at = time.monotonic()
         lease_s = deployment.timeout_s + self.margin_s
-        grant = self.gates.reserve(lane.scopes, 1, tokens, lease_s=lease_s)
+        grant = self.gates.reserve(line.scopes, 1, tokens, lease_s=lease_s)
         if isinstance(grant, Denied):
             return grant
         cold = self.pulses.wakes(deployment.name)
         timeout_s = ping_timeout_s(deployment, cold=cold)
         lost_after_s = timeout_s + LOST_AFTER_S
-        attempt_id = health.open_ping(self.engine, deployment, tokens, lost_after_s=lost_after_s, key_ref=lane.ref)
+        attempt_id = health.open_ping(self.engine, deployment, tokens, lost_after_s=lost_after_s, key_ref=line.ref)
         if attempt_id is None:
             self.gates.give_back(grant, calls=1, tokens=tokens)
             return {}
-        caller = lane.caller
+        caller = line.caller
         not_after = asked_at + self.margin_s / 2
         self.wire.start([caller.outgoing(attempt_id, request, not_after=not_after, timeout_s=timeout_s)], inbox)
-        return {attempt_id: Ping(deployment, lane, grant, cold, asked_at + lost_after_s, number)}
+        return {attempt_id: Ping(deployment, line, grant, cold, asked_at + lost_after_s, number)}
 
     def _take_in(self, ping: Ping, attempt_id: int, heard: Heard) -> Finding | None:
         """Close a ping. None: it says nothing of health."""
         result, name, grant = heard.result, ping.deployment.name, ping.grant
-        closing = ping.lane.caller.closing(attempt_id, heard)
+        closing = ping.line.caller.closing(attempt_id, heard)
         journal.close(self.engine, journal.ping_parameters(marked_cold(closing) if ping.cold else closing))
         if isinstance(result, Unsent):
             self.gates.give_back(grant, calls=1, tokens=grant.tokens)
@@ -262,7 +262,7 @@ class Monitor:
             return Finding(name, Sign.BUSY, said)  # alive: what its filter makes of our words is not its health
         if ping.cold and result.kind is FailureKind.TIMEOUT:
             return None
-        if ping.lane.caller.yield_to(attempt_id, result):
+        if ping.line.caller.yield_to(attempt_id, result):
             return None  # it refused a word of ours, which the next call leaves out
         return Finding(name, Sign.REFUSED if result.kind in PUTS_OUT else Sign.FAILED, said)
 

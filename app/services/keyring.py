@@ -24,7 +24,7 @@ _LOOK_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Line:
     """The way to a deployment with one key: whose limits count, and who speaks."""
 
     key: KeyRef | None
@@ -45,7 +45,7 @@ class Keyring:
         self._out: dict[str, dict[str, str]] = {}
         self._looked_at = float("-inf")
 
-    def lanes(self, fleet: Fleet, deployment: Deployment) -> list[Lane]:
+    def lines(self, fleet: Fleet, deployment: Deployment) -> list[Line]:
         """One for each key that has limits of its own, else for the first that may be used. All, where all are out:
         then it is the deployment that is out, and what is asked of it is asked on purpose.
 
@@ -56,7 +56,7 @@ class Keyring:
         if row.limits_per != "key":
             usable = usable[:1]
         return [
-            Lane(key, scopes_of(fleet, deployment, None if key is None else key.ref), Caller(row, deployment, key))
+            Line(key, scopes_of(fleet, deployment, None if key is None else key.ref), Caller(row, deployment, key))
             for key in usable
         ]
 

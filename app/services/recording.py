@@ -15,6 +15,7 @@ from app.core.values import FailureKind
 from app.gates.spill import Spill
 from app.ledger import journal
 from app.ledger.journal import Casting, Closing, TakenAsk
+from app.services.questions import Question
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,19 @@ class Record:
     ) -> None:
         reason = reason[:_REASON_CHARS]
         self._castings.append(Casting(item_id, attempt_id, None, kind, used, reason=reason or None, needs=needs))
+
+    def fail_question(
+        self,
+        question: Question,
+        attempt_id: int | None,
+        kind: FailureKind,
+        reason: str,
+        *,
+        needs: int | None = None,
+    ) -> None:
+        """It ends without an answer, for every item that it carries."""
+        for item in question.items:
+            self.fail(item.id, attempt_id, kind, question.used, reason, needs=needs)
 
     def write(self, *, last: bool, grounded: bool) -> None:
         """Write what was gathered. Answers outlive an absent Postgres.
