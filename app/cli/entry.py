@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from app.cli import alerts, choice, demo, drill, fleet, hear, jobs, learning, receipt, replay, run, simulate, submit
+from app.cli import alerts, choice, demo, drill, fleet, hear, jobs, outcomes, receipt, replay, run, simulate, submit
 from app.core.errors import ServiceMissing, SwitchyardError, UsageError
 
 _WRONG, _MISSING = 2, 3
@@ -25,7 +25,7 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (demo, run, submit, jobs, choice, learning, receipt, replay, fleet, alerts, drill, simulate, hear):
+    for module in (demo, run, submit, jobs, choice, outcomes, receipt, replay, fleet, alerts, drill, simulate, hear):
         module.register(app)
     return app
 

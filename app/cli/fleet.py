@@ -102,10 +102,10 @@ def spend(
     by: Annotated[By, typer.Option("--by", help="Added up by what.")] = By.MODEL, as_json: AsJson = False
 ) -> None:
     """The receipts of all calls added up. Pings belong to no job: their team is '-'."""
-    from app.ledger import acceptance
+    from app.ledger import worth
 
     with servers.ledger() as engine:
-        rows = acceptance.spend(engine, by.value)
+        rows = worth.spend(engine, by.value)
     if as_json:
         put_json(rows)
         return

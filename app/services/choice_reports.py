@@ -13,8 +13,8 @@ from app.core.experiments import Report
 from app.core.guarantee import NEVER, Promise, Ruling
 from app.core.policies import Value
 from app.core.savings import Saving, Unmeasured, saving
-from app.ledger import guarantees, trials
-from app.ledger.trials import Place
+from app.ledger import experiments, guarantees
+from app.ledger.experiments import Place
 from app.services import choosing
 
 _MOST_CHUNKS = 5_000
@@ -122,7 +122,7 @@ class Compared:
 def compared(engine: Engine, job_id: str) -> Compared | None:
     """None where the job is no experiment. Raises ``NotFound``."""
     with engine.begin() as connection:
-        trial = trials.trial(connection, job_id)
+        trial = experiments.trial(connection, job_id)
     if trial.choice.get("kind") != choices.EXPERIMENT:
         return None
     choice, found = trial.choice, choosing.report(trial)
@@ -168,11 +168,11 @@ def learned(engine: Engine, use_case: str | None) -> list[Learned]:
     """Every bandit, or those of a use case; the latest first."""
     with engine.begin() as connection:
         found = []
-        for place in trials.places(connection, use_case):
-            known = trials.known(connection, place.job, place.team, place.use_case, place.arms)
+        for place in experiments.places(connection, use_case):
+            known = experiments.known(connection, place.job, place.team, place.use_case, place.arms)
             dearest = max((arm.cost or 0.0 for arm in known.values()), default=0.0)
             price = bandits.COST_WEIGHT / dearest if dearest else 0.0
-            log = trials.log(connection, place, _MOST_CHUNKS, price)
+            log = experiments.log(connection, place, _MOST_CHUNKS, price)
             odds = bandits.pick(known, 0, frozen=place.frozen).propensities
             values = tuple(policies.value_of(arm, log) for arm in sorted(known))
             found.append(Learned(place, known, odds, values))
@@ -182,7 +182,7 @@ def learned(engine: Engine, use_case: str | None) -> list[Learned]:
 def freeze(engine: Engine, use_case: str, team: str | None, *, on: bool) -> list[tuple[str, bool]]:
     """Turn a use case's bandits off or on; (team, was it another way before) of each. Raises ``UsageError``."""
     with engine.begin() as connection:
-        teams = sorted({place.team for place in trials.places(connection, use_case)})
+        teams = sorted({place.team for place in experiments.places(connection, use_case)})
     if team is not None:
         teams = [name for name in teams if name == team]
     if not teams:
@@ -190,4 +190,4 @@ def freeze(engine: Engine, use_case: str, team: str | None, *, on: bool) -> list
             f"no bandit has learned for the use case {use_case[:100]!r}" + (f" of team {team[:100]!r}" if team else ""),
             hint="switchyard bandit lists those that have",
         )
-    return [(name, trials.freeze(engine, name, use_case, on=on)) for name in teams]
+    return [(name, experiments.freeze(engine, name, use_case, on=on)) for name in teams]

@@ -12,13 +12,13 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine
 
-from app.core import bandits, choices, experiments, guarantee
+from app.core import bandits, choices, guarantee
 from app.core import recipe as recipes
 from app.core.choices import EXPERIMENT, GUARANTEE
-from app.core.experiments import Arm, Report, Sums
+from app.core.experiments import Arm, Report, Sums, compare
 from app.core.plan import Plan
 from app.core.recipe import Recipe
-from app.ledger import guarantees, trials
+from app.ledger import experiments, guarantees
 from app.ledger.yard import WaitingJob
 
 log = structlog.get_logger(__name__)
@@ -63,10 +63,10 @@ class Chooser:
         """The seed hangs on the job and on how many chunks it has: a chunk that finds no room now is drawn alike later,
         so that whoever is busy loses none of his chance."""
         if job.id not in self._known:
-            known = trials.known(self._connection, job.id, job.team, job.use_case, arms)
-            self._known[job.id] = known, trials.frozen(self._connection, job.team, job.use_case)
+            known = experiments.known(self._connection, job.id, job.team, job.use_case, arms)
+            self._known[job.id] = known, experiments.frozen(self._connection, job.team, job.use_case)
         known, frozen = self._known[job.id]
-        drawn = f"{job.id}/{trials.chunks_so_far(self._connection, job.id)}"
+        drawn = f"{job.id}/{experiments.chunks_so_far(self._connection, job.id)}"
         seed = int.from_bytes(hashlib.blake2b(drawn.encode(), digest_size=6).digest(), "big")
         made = bandits.pick(known, seed, frozen=frozen)
         return Chosen(recipes.parse(made.arm), made.to_json())
@@ -111,18 +111,18 @@ def _weigh(engine: Engine, job_id: str) -> None:
         choice = connection.exec_driver_sql("SELECT choice FROM jobs WHERE id = %s", (job_id,)).scalar_one()
         if "winner" in choice:
             return
-        items, looked = trials.decided(connection, job_id), choice.get("looked", 0)
+        items, looked = experiments.decided(connection, job_id), choice.get("looked", 0)
         if items < looked * (1 + _LOOK_AGAIN) + _LEAST_NEW:
             return
-        found = report(trials.trial(connection, job_id))
-        trials.note(connection, job_id, {"looked": items})
+        found = report(experiments.trial(connection, job_id))
+        experiments.note(connection, job_id, {"looked": items})
         if found.winner is not None:
-            trials.note(connection, job_id, {"winner": found.winner, "why": found.why, "decided_at": items})
+            experiments.note(connection, job_id, {"winner": found.winner, "why": found.why, "decided_at": items})
             log.info("experiment decided", action="experiment.decided", job=job_id, winner=found.winner)
 
 
-def report(trial: trials.Trial) -> Report:
-    return experiments.compare(trial.arms.get(choices.FIRST, _NOTHING), trial.arms.get(choices.SECOND, _NOTHING))
+def report(trial: experiments.Trial) -> Report:
+    return compare(trial.arms.get(choices.FIRST, _NOTHING), trial.arms.get(choices.SECOND, _NOTHING))
 
 
 def _rule(engine: Engine, job_id: str) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from app.core.bandits import Arm
 from app.core.errors import UsageError
 from app.core.routing import Lane
-from app.ledger import outcomes, trials
+from app.ledger import experiments, outcomes
 from app.ledger.door import Row
 from app.ledger.outcomes import Outcome
 from app.registry.fleet import FleetFile
@@ -92,7 +92,7 @@ def test_without_a_truth_nothing_is_decided(small_yard: SmallYard) -> None:
     yard.work()
     assert "winner" not in choice(yard, job)
     with yard.engine.begin() as connection:
-        found = trials.trial(connection, job)
+        found = experiments.trial(connection, job)
     assert {arm: seen.judged.n for arm, seen in found.arms.items()} == {"a": 0, "b": 0}
     assert sum(seen.items for seen in found.arms.values()) == 300
 
@@ -117,9 +117,9 @@ def test_a_bandit_learns_which_arm_pays_and_logs_its_odds(small_yard: SmallYard)
     assert all(note["propensities"]["single-query@1(attempts=6, models=good/m-good)"] > 0.9 for note in notes)
     assert replaying.verify(yard.engine, job)[1] == replaying.verify(yard.engine, later)[1] == []
     with yard.engine.begin() as connection:
-        [place] = trials.places(connection, "desk")
+        [place] = experiments.places(connection, "desk")
         assert (place.jobs, place.frozen) == (2, False)
-        known = trials.known(connection, place.job, place.team, place.use_case, place.arms)
+        known = experiments.known(connection, place.job, place.team, place.use_case, place.arms)
     good, bad = (known[f"single-query@1(attempts=6, models={name})"] for name in ("good/m-good", "bad/m-bad"))
     assert good.mean > 0.9 > 0.5 > bad.mean
     yard.change("UPDATE chunks SET plan = jsonb_set(plan, '{choice,known}', '{}') WHERE job_id = %s", later)
@@ -180,8 +180,8 @@ def test_outcomes_that_come_late_teach_the_bandit(small_yard: SmallYard) -> None
 
     def known() -> dict[str, Arm]:
         with yard.engine.begin() as connection:
-            [place] = trials.places(connection, None)
-            return trials.known(connection, place.job, place.team, place.use_case, place.arms)
+            [place] = experiments.places(connection, None)
+            return experiments.known(connection, place.job, place.team, place.use_case, place.arms)
 
     assert {(arm.right, arm.wrong) for arm in known().values()} == {(0.0, 0.0)}, "nobody has said anything yet"
     told = [Outcome(row.line, row.custom_id, "label", row.gold) for row in rows]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.accuracy import EASY_SHARE, POOL_PRIOR, TEAM_CAP
-from app.ledger import acceptance, reports, skills
+from app.ledger import reports, skills, worth
 from app.ledger.door import Row
 from app.ledger.skills import Course
 from app.services import mastery, replaying
@@ -238,9 +238,9 @@ def test_what_an_accepted_answer_costs(small_yard: SmallYard, command: Run) -> N
     job = yard.submit(10, strategy="single-query", team="news", use_case="desk")
     yard.submit(5, strategy="single-query", team="sport")
     yard.work()
-    assert {
-        (r["judged"], r["accepted"], r["cost_per_accepted_usd"]) for r in acceptance.spend(yard.engine, "team")
-    } == {(None, None, None)}
+    assert {(r["judged"], r["accepted"], r["cost_per_accepted_usd"]) for r in worth.spend(yard.engine, "team")} == {
+        (None, None, None)
+    }
     for n in range(1, 9):
         Outcomes(yard.engine).say(job, f"i{n}", "accepted" if n <= 6 else "rejected")
     spent = yard.value(
@@ -249,7 +249,7 @@ def test_what_an_accepted_answer_costs(small_yard: SmallYard, command: Run) -> N
     told = reports.status(yard.engine, job)
     assert (told.with_gold, told.correct, told.accuracy) == (8, 6, 0.75)
     for by, key in (("team", "news"), ("use_case", "desk"), ("strategy", "single-query"), ("model", "one/m")):
-        rows = {r[by]: r for r in acceptance.spend(yard.engine, by.replace("_", "-"))}
+        rows = {r[by]: r for r in worth.spend(yard.engine, by.replace("_", "-"))}
         assert (rows[key]["judged"], rows[key]["accepted"]) == (8, 6)
         assert rows[key]["cost_per_accepted_usd"] == pytest.approx(int(spent) / 6 / 1e6, abs=1e-9)
         if by == "team":
@@ -257,7 +257,7 @@ def test_what_an_accepted_answer_costs(small_yard: SmallYard, command: Run) -> N
     yard.change(
         "UPDATE decisions SET cost_micro = NULL WHERE job_id = %s AND item_id = (SELECT min(id) FROM items)", job
     )
-    (row,) = [r for r in acceptance.spend(yard.engine, "team") if r["team"] == "news"]
+    (row,) = [r for r in worth.spend(yard.engine, "team") if r["team"] == "news"]
     assert row["accepted"] == 6
     assert row["cost_per_accepted_usd"] is None, "a part of it is unknown"
 

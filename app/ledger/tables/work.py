@@ -1,9 +1,5 @@
-"""The ledger's tables. A job has items; chunks of them travel with a plan; asks put a chunk to a seat; attempts are
-single calls; votes are what seats said; decisions are verdicts as written down.
-
-Ids of rows are ``bigint``; a job's id is text that people can read. Money is ``bigint`` micro-dollars. Tokens lie
-in four disjoint buckets whose sum is what the provider counted.
-"""
+"""A job has items; chunks of them travel with a plan; asks put a chunk to a seat; attempts are single calls; votes are
+what seats said; decisions are verdicts as written down."""
 
 from __future__ import annotations
 
@@ -14,13 +10,11 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -30,24 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from app.ledger.states import TRANSITIONS
-
-metadata = MetaData()
-
-
-def _known_states(table: str) -> CheckConstraint:
-    words = ", ".join(f"'{state.value}'" for state in TRANSITIONS[table][0])
-    return CheckConstraint(f"state IN ({words})", name=f"{table}_state_known")
-
-
-def _moment(name: str, *, default: bool = False, nullable: bool = True) -> Column[object]:
-    return Column(
-        name,
-        DateTime(timezone=True),
-        nullable=nullable and not default,
-        server_default=text("clock_timestamp()") if default else None,
-    )
-
+from app.ledger.tables.metadata import known_states, metadata, moment
 
 jobs = Table(
     "jobs",
@@ -79,10 +56,10 @@ jobs = Table(
     Column("body_hash", Text, nullable=False),
     # How the recipe of an item is chosen where there are several, see core.choices.
     Column("choice", JSONB),
-    _moment("deadline_at", nullable=False),
-    _moment("created_at", default=True),
-    _moment("finished_at"),
-    _known_states("jobs"),
+    moment("deadline_at", nullable=False),
+    moment("created_at", default=True),
+    moment("finished_at"),
+    known_states("jobs"),
     UniqueConstraint("team", "idempotency_key"),
     Index("jobs_choice", "team", "use_case", postgresql_where=text("choice IS NOT NULL")),
     Index("jobs_live", "state", postgresql_where=text("state IN ('running', 'paused')")),
@@ -111,7 +88,7 @@ items = Table(
     # The item before it in the job that asks the same, and how alike they are where they are not identical.
     Column("same_as", BigInteger),
     Column("similarity", REAL),
-    _known_states("items"),
+    known_states("items"),
     UniqueConstraint("job_id", "custom_id"),
     Index("items_ready", "job_id", "n", postgresql_where=text("state = 'ready'")),
     Index("items_digest", "digest", postgresql_where=text("digest IS NOT NULL")),
@@ -127,10 +104,10 @@ chunks = Table(
     Column("plan", JSONB, nullable=False),
     Column("item_ids", ARRAY(BigInteger), nullable=False),
     Column("lane", Text, nullable=False, server_default=""),
-    _moment("wake_at"),
-    _moment("created_at", default=True),
-    _moment("done_at"),
-    _known_states("chunks"),
+    moment("wake_at"),
+    moment("created_at", default=True),
+    moment("done_at"),
+    known_states("chunks"),
     Index("chunks_live", "job_id", postgresql_where=text("state <> 'done'")),
 )
 
@@ -151,11 +128,11 @@ asks = Table(
     Column("takes", SmallInteger, nullable=False, server_default="0"),
     # Its calls take longer than they mostly do: who hedges asks somebody else beside it.
     Column("slow", Boolean, nullable=False, server_default="false"),
-    _moment("lease_until", nullable=False),
-    _moment("created_at", default=True),
-    _moment("done_at"),
+    moment("lease_until", nullable=False),
+    moment("created_at", default=True),
+    moment("done_at"),
     Column("pack", SmallInteger, nullable=False, server_default="1"),
-    _known_states("asks"),
+    known_states("asks"),
     Index("asks_chunk", "chunk_id"),
     Index("asks_live", "provider", postgresql_where=text("state <> 'done'")),
 )
@@ -191,11 +168,11 @@ attempts = Table(
     Column("reserved_tokens", Integer, nullable=False, server_default="0"),
     # Which key of its provider made the call: the name of its variable or file, never the key.
     Column("key_ref", Text),
-    _moment("started_at", default=True),
-    _moment("closed_at"),
+    moment("started_at", default=True),
+    moment("closed_at"),
     # Of a call that carries several: in the order in which they share its cost. It has no item_id then.
     Column("item_ids", ARRAY(BigInteger)),
-    _known_states("attempts"),
+    known_states("attempts"),
     UniqueConstraint("item_id", "chunk_id", "seat", "try"),
     Index(
         "attempts_packs",
@@ -219,7 +196,7 @@ votes = Table(
     Column("tries", SmallInteger, nullable=False),
     Column("flags", ARRAY(Text), nullable=False, server_default="{}"),
     Column("reason", Text),
-    _moment("cast_at", default=True),
+    moment("cast_at", default=True),
     # Tokens that the question would take, where it was too long for the seat.
     Column("needs", Integer),
     PrimaryKeyConstraint("chunk_id", "item_id", "seat"),
@@ -244,7 +221,7 @@ decisions = Table(
     Column("flags", ARRAY(Text), nullable=False),
     Column("reason", Text),
     Column("ballots", JSONB, nullable=False),
-    _moment("decided_at", default=True),
+    moment("decided_at", default=True),
     # How many of the calls were packed: those are other items' calls, too.
     Column("packed", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("status IN ('decided', 'undecided', 'failed')", name="decisions_status_known"),
@@ -258,185 +235,6 @@ withdrawn = Table(
     metadata,
     Column("item_id", BigInteger, nullable=False),
     Column("decision", JSONB, nullable=False),
-    _moment("withdrawn_at", default=True),
+    moment("withdrawn_at", default=True),
     Index("withdrawn_item", "item_id"),
-)
-
-# What the health monitor knows of each deployment. Redis may forget; this does not. ``leaning``, ``streak``: the state
-# that the last looks pointed to, and how many of them in a row: a state changes when they suffice.
-health = Table(
-    "health",
-    metadata,
-    Column("deployment", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),
-    Column("latency_ms", Integer),
-    _moment("since", default=True),
-    _moment("checked_at", default=True),
-    Column("leaning", Text),
-    Column("streak", SmallInteger, nullable=False, server_default="0"),
-    CheckConstraint("state IN ('healthy', 'degraded', 'down', 'out')", name="health_state_known"),
-)
-
-# Each change of a deployment's health.
-health_history = Table(
-    "health_history",
-    metadata,
-    Column("deployment", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),
-    _moment("at", default=True),
-    Index("health_history_at", "deployment", "at"),
-)
-
-# Keys that a provider refused: out until a ping with them succeeds.
-key_health = Table(
-    "key_health",
-    metadata,
-    Column("provider", Text, primary_key=True),
-    Column("key_ref", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),
-    _moment("since", default=True),
-    CheckConstraint("state IN ('healthy', 'out')", name="key_health_state_known"),
-)
-
-# What a scope's provider showed to allow, where that is not what the fleet file says.
-learned_limits = Table(
-    "learned_limits",
-    metadata,
-    Column("scope", Text, primary_key=True),
-    Column("rule", Text, primary_key=True),
-    Column("value", BigInteger, nullable=False),
-    Column("why", Text, nullable=False),
-    _moment("learned_at", default=True),
-    _moment("expires_at", nullable=False),
-)
-
-# The state of each alert that ever fired, and the notices of its changes, one for each sink.
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("firing", Boolean, nullable=False),
-    Column("value", Float),
-    Column("threshold", Float),
-    Column("message", Text, nullable=False),
-    _moment("since", default=True),
-)
-
-alert_notices = Table(
-    "alert_notices",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("firing", Boolean, nullable=False),
-    Column("value", Float),
-    Column("threshold", Float),
-    Column("message", Text, nullable=False),
-    Column("sink", Text, nullable=False),
-    Column("tries", SmallInteger, nullable=False, server_default="0"),
-    Column("error", Text),
-    _moment("created_at", default=True),
-    _moment("next_at", default=True),
-    _moment("sent_at"),
-    Index("alert_notices_waiting", "next_at", postgresql_where=text("sent_at IS NULL")),
-)
-
-# A guarantee's blocks: what their audit heard, by votes for the cheap answer, and what was ruled for the rest of them.
-guarantee_blocks = Table(
-    "guarantee_blocks",
-    metadata,
-    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
-    Column("block", SmallInteger, primary_key=True),
-    Column("heard", ARRAY(Integer), nullable=False),
-    Column("differ", ARRAY(Integer), nullable=False),
-    Column("threshold", Float, nullable=False),
-    Column("audited", Integer, nullable=False),
-    Column("lost", Integer, nullable=False),
-    Column("bound", Integer, nullable=False),
-    Column("stopped", Boolean, nullable=False),
-    _moment("ruled_at", default=True),
-)
-
-# Bandits that are turned off.
-frozen_bandits = Table(
-    "frozen_bandits",
-    metadata,
-    Column("team", Text, primary_key=True),
-    Column("use_case", Text, primary_key=True),
-    _moment("frozen_at", default=True),
-)
-
-# What was said of an item's answer, however late. The last one counts, the others are kept.
-outcomes = Table(
-    "outcomes",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("job_id", Text, nullable=False),
-    Column("item_id", BigInteger, ForeignKey("items.id"), nullable=False),
-    Column("said", Text, nullable=False),
-    # The answer that was accepted or rejected, or the true label.
-    Column("answer", Text, nullable=False),
-    Column("door", Text, nullable=False),
-    _moment("at", default=True),
-    CheckConstraint("said IN ('accepted', 'rejected', 'label')", name="outcomes_said_known"),
-    Index("outcomes_item", "item_id", "id"),
-    Index("outcomes_job", "job_id", "id"),
-)
-
-# How often a deployment was right for a use case, by the true label ('': all); '*' is every team and use case.
-skills = Table(
-    "skills",
-    metadata,
-    Column("team", Text, primary_key=True),
-    Column("use_case", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("deployment", Text, primary_key=True),
-    Column("label", Text, primary_key=True),
-    # Questions, and those answered rightly, by where that is known from.
-    Column("outcomes", Float, nullable=False),
-    Column("outcomes_right", Float, nullable=False),
-    Column("gold", Float, nullable=False),
-    Column("gold_right", Float, nullable=False),
-    Column("agreement", Float, nullable=False),
-    Column("agreement_right", Float, nullable=False),
-    # What of it may be weighed, see core.accuracy.Evidence.
-    Column("evidence", ARRAY(Float), nullable=False),
-    Column("n", Float, nullable=False),
-    Column("accuracy", Float),
-    Column("low", Float, nullable=False),
-    Column("high", Float, nullable=False),
-    _moment("learned_at", default=True),
-)
-
-# Deployments that were wrong together, as core.kinship measures it.
-kinship = Table(
-    "kinship",
-    metadata,
-    Column("team", Text, primary_key=True),
-    Column("use_case", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("first", Text, primary_key=True),
-    Column("second", Text, primary_key=True),
-    Column("n", Integer, nullable=False),
-    Column("either", Integer, nullable=False),
-    Column("same", Integer, nullable=False),
-    Column("kinship", Float, nullable=False),
-    Column("low", Float, nullable=False),
-    Column("clones", Boolean, nullable=False),
-    _moment("learned_at", default=True),
-)
-
-# When a use case was last learned from, and from how much.
-schooled = Table(
-    "schooled",
-    metadata,
-    Column("team", Text, primary_key=True),
-    Column("use_case", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    _moment("learned_at", nullable=False),
-    Column("votes", Integer, nullable=False),
 )
