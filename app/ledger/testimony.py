@@ -24,8 +24,8 @@ _BATCH = 500
 @dataclass(frozen=True, slots=True)
 class Decided:
     """One decision. ``plan`` is None where the item never left the yard. ``seen``: the ballots stored with it;
-    ``kept``: those the votes table holds now. ``double``: plan, ballots and verdict are those of the item before it
-    that asks the same, which has paid for them."""
+    ``kept``: those the votes table holds now. Of an item that asks the same as one before it they are that one's, which
+    has paid for them."""
 
     custom_id: str
     gold: str | None
@@ -33,7 +33,6 @@ class Decided:
     seen: tuple[Ballot, ...]
     kept: tuple[Ballot, ...]
     verdict: Verdict
-    double: bool = False
 
 
 # A plan is sent once a chunk, with its first row.
@@ -72,7 +71,6 @@ def decided(engine: Engine, job_id: str) -> Iterator[Decided]:
                 tuple(Ballot.from_json(b) for b in ballots),
                 tuple(b for b in map(Ballot.from_json, kept or ()) if plan_of is None or plan_of.heard(b.seat)),
                 Verdict(Status(status), answer, agreement, confidence, votes, abstentions, tuple(flags), reason),
-                double,
             )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core import replay
-from app.core.ballots import ACCEPT, REJECT, Ballot, Status, Verdict, about
+from app.core.ballots import ACCEPT, REJECT, Status, about
 from app.core.climbing import CHEAP, STRONG
 from app.core.plan import VERIFIER, Plan, Seat
 from app.core.recipe import CHECKS, JUDGED, parse
-from app.core.strategies import decide
-from tests.unit.test_strategies import Fate, World, fates, play, seats
+from tests.unit.test_strategies import Fate, World, fates, play, played_in_any_order, replays, seats, stands
 
 on_a_rung = st.builds(lambda seat, rung: replace(seat, rung=rung), seats, st.sampled_from((CHEAP, CHEAP, STRONG)))
 opinions = st.builds(
@@ -72,24 +69,13 @@ def test_what_is_answered_was_accepted_or_comes_from_above(world: World, seed: i
 @settings(max_examples=300, deadline=None)
 @given(ladders(), st.integers(0, 2**32), st.lists(on_a_rung, max_size=3))
 def test_order_changes_nothing_and_a_verdict_stands(world: World, seed: int, more: list[Seat]) -> None:
-    in_waves, at_random = play(world), play(world, random.Random(seed))
-    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
-    assert (at_random.ballots, at_random.asked) == (in_waves.ballots, in_waves.asked)
-    if at_random.plan.closed is None:
-        for plan in (at_random.plan.extended(tuple(more)), at_random.plan.ended("overdue")):
-            again = decide(plan, at_random.ballots)
-            assert isinstance(again, Verdict)
-            assert again.to_bytes() == at_random.verdict.to_bytes()
+    stands(played_in_any_order(world, seed), more)
 
 
 @settings(max_examples=200, deadline=None)
 @given(ladders(), st.integers(0, 2**32))
 def test_it_replays_from_what_is_written_down(world: World, seed: int) -> None:
-    played = play(world, random.Random(seed))
-    plan = Plan.from_json(json.loads(json.dumps(played.plan.to_json())))
-    kept = [Ballot.from_json(json.loads(json.dumps(b.to_json()))) for b in played.ballots]
-    assert plan == played.plan
-    assert replay.verify("item", plan, played.ballots, kept, played.verdict) is None
+    replays(play(world, random.Random(seed)))
 
 
 @settings(max_examples=300, deadline=None)

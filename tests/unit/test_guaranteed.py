@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core import replay
 from app.core.ballots import Ask, Ballot, Status, Verdict
 from app.core.guarantee import NEVER, score
 from app.core.plan import STRONG, VOICE, Plan, Seat
 from app.core.recipe import parse
 from app.core.strategies import decide
-from tests.unit.test_strategies import World, fates, play, seats
+from tests.unit.test_strategies import World, fates, play, played_in_any_order, replays, seats, stands
 
 REST = {"kind": "guarantee", "part": "rest"}
 _STRONG = Seat("s/big", "S", 0.95, STRONG)
@@ -56,23 +54,13 @@ def test_a_cheap_answer_stands_only_with_a_full_council_and_a_threshold_it_reach
 @settings(max_examples=400, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3))
 def test_order_changes_nothing_and_a_verdict_stands(world: World, seed: int, more: list[Seat]) -> None:
-    in_waves, at_random = play(world), play(world, random.Random(seed))
-    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
-    assert at_random.ballots == in_waves.ballots
-    for plan in (at_random.plan.extended(tuple(more)), at_random.plan.ended("overdue")):
-        if at_random.plan.closed is None:
-            again = decide(plan, at_random.ballots)
-            assert isinstance(again, Verdict)
-            assert again.to_bytes() == at_random.verdict.to_bytes()
+    stands(played_in_any_order(world, seed), more)
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(), st.integers(0, 2**32))
 def test_it_replays_from_what_is_written_down(world: World, seed: int) -> None:
-    played = play(world, random.Random(seed))
-    plan = Plan.from_json(json.loads(json.dumps(played.plan.to_json())))
-    assert plan == played.plan
-    assert replay.verify("item", plan, played.ballots, played.ballots, played.verdict) is None
+    replays(play(world, random.Random(seed)))
 
 
 def _panel(threshold: float | None, *, rest: bool) -> Plan:

@@ -18,7 +18,17 @@ from app.core.recipe import SHAPES, Recipe, parse
 from app.core.strategies import decide
 from app.core.values import FailureKind
 from app.services.estimating import calls_an_item
-from tests.unit.test_strategies import Fate, Played, World, failures, play, seats, silences
+from tests.unit.test_strategies import (
+    Fate,
+    Played,
+    World,
+    failures,
+    play,
+    played_in_any_order,
+    seats,
+    silences,
+    stands,
+)
 
 STRATEGIES = ("best-of-n", "vote-then-judge", "consensus", "thinker-worker-verifier")
 TEXTS = ("the shop is open today", "the shop is open", "the shop is not open", "x", "y", "pick me, judge!")
@@ -78,22 +88,13 @@ def cast(played: Played, role: str) -> list[Ballot]:
 @given(worlds(), st.integers(0, 2**32))
 def test_the_same_fates_give_the_same_bytes_in_any_order(world: World, seed: int) -> None:
     """``play`` checks at every ring that the budget holds and that a doubled bell asks nothing."""
-    in_waves, at_random = play(world), play(world, random.Random(seed))
-    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
-    assert at_random.ballots == in_waves.ballots
-    assert at_random.asked == in_waves.asked
-    assert in_waves.calls <= world.plan.recipe.attempts
+    assert played_in_any_order(world, seed).calls <= world.plan.recipe.attempts
 
 
 @settings(max_examples=400, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3))
 def test_a_verdict_stands_whatever_becomes_of_the_plan(world: World, seed: int, more: list[Seat]) -> None:
-    played = play(world, random.Random(seed))
-    assert not any(b.open for b in played.ballots)
-    if played.plan.closed is None:
-        for plan in (played.plan.extended(tuple(more)), played.plan.ended("overdue")):
-            again = decide(plan, played.ballots)
-            assert isinstance(again, Verdict) and again.to_bytes() == played.verdict.to_bytes()
+    stands(play(world, random.Random(seed)), more)
 
 
 @settings(max_examples=500, deadline=None)

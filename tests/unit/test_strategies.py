@@ -104,6 +104,32 @@ def play(world: World, rng: random.Random | None = None) -> Played:
     raise AssertionError
 
 
+def played_in_any_order(world: World, seed: int) -> Played:
+    """Played in waves and, as is returned, in an order of its own: the same is asked, heard and decided."""
+    in_waves, at_random = play(world), play(world, random.Random(seed))
+    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
+    assert (at_random.ballots, at_random.asked) == (in_waves.ballots, in_waves.asked)
+    return at_random
+
+
+def stands(played: Played, more: list[Seat], ending: str = "overdue") -> None:
+    """The verdict, whatever becomes of the plan afterwards."""
+    assert not any(b.open for b in played.ballots), "decided over the head of a seat that is still being asked"
+    if played.plan.closed is None:
+        for plan in (played.plan.extended(tuple(more)), played.plan.ended(ending)):
+            again = decide(plan, played.ballots)
+            assert isinstance(again, Verdict)
+            assert again.to_bytes() == played.verdict.to_bytes()
+
+
+def replays(played: Played) -> None:
+    """From plan and ballots as they are written down."""
+    plan = Plan.from_json(json.loads(json.dumps(played.plan.to_json())))
+    kept = [Ballot.from_json(json.loads(json.dumps(b.to_json()))) for b in played.ballots]
+    assert plan == played.plan
+    assert replay.verify("item", plan, played.ballots, kept, played.verdict) is None
+
+
 def _delivered(waiting: list[int], rng: random.Random | None) -> list[int]:
     """Which of the open seats are heard before the next bell: any number of them, at least one."""
     if rng is None:
@@ -198,23 +224,14 @@ def test_every_play_ends_in_one_verdict_that_tells_the_truth(world: World, seed:
 @settings(max_examples=600, deadline=None)
 @given(worlds(), st.integers(0, 2**32))
 def test_the_same_fates_give_the_same_verdict_in_any_order(world: World, seed: int) -> None:
-    in_waves, at_random = play(world), play(world, random.Random(seed))
-    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
-    assert at_random.ballots == in_waves.ballots
-    assert at_random.asked == in_waves.asked
+    played_in_any_order(world, seed)
 
 
 @settings(max_examples=400, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3), st.sampled_from(("overdue", "cancelled")))
 def test_a_verdict_stands_whatever_becomes_of_the_plan(world: World, seed: int, more: list[Seat], ending: str) -> None:
     """The plan belongs to a chunk: it may grow or be closed for another item after this one was decided."""
-    played = play(world, random.Random(seed))
-    assert not any(b.open for b in played.ballots), "decided over the head of a seat that is still being asked"
-    if played.plan.closed is None:
-        for plan in (played.plan.extended(tuple(more)), played.plan.ended(ending)):
-            again = decide(plan, played.ballots)
-            assert isinstance(again, Verdict)
-            assert again.to_bytes() == played.verdict.to_bytes()
+    stands(play(world, random.Random(seed)), more, ending)
 
 
 @settings(max_examples=200, deadline=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 from collections import Counter
@@ -12,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core import replay
 from app.core.ballots import Ballot, Status, Verdict
 from app.core.plan import Plan, Seat
 from app.core.posterior import Reckoning, Voice
 from app.core.recipe import parse
 from app.core.strategies import decide
-from tests.unit.test_strategies import LABELS, Fate, World, fates, play, seats
+from tests.unit.test_strategies import LABELS, Fate, World, fates, play, played_in_any_order, replays, seats, stands
 
 rates = st.dictionaries(st.sampled_from(["", *LABELS]), st.floats(0, 1), max_size=4)
 voices = st.builds(Voice, st.floats(0, 1), st.none() | rates)
@@ -65,23 +63,13 @@ def test_every_play_ends_in_one_verdict_that_tells_the_truth(world: World, seed:
 @settings(max_examples=300, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3))
 def test_order_changes_nothing_and_a_verdict_stands(world: World, seed: int, more: list[Seat]) -> None:
-    in_waves, at_random = play(world), play(world, random.Random(seed))
-    assert at_random.verdict.to_bytes() == in_waves.verdict.to_bytes()
-    assert (at_random.ballots, at_random.asked) == (in_waves.ballots, in_waves.asked)
-    if at_random.plan.closed is None:
-        for plan in (at_random.plan.extended(tuple(more)), at_random.plan.ended("overdue")):
-            again = decide(plan, at_random.ballots)
-            assert isinstance(again, Verdict)
-            assert again.to_bytes() == at_random.verdict.to_bytes()
+    stands(played_in_any_order(world, seed), more)
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(), st.integers(0, 2**32))
 def test_it_replays_from_what_is_written_down(world: World, seed: int) -> None:
-    played = play(world, random.Random(seed))
-    plan = Plan.from_json(json.loads(json.dumps(played.plan.to_json())))
-    assert plan == played.plan
-    assert replay.verify("item", plan, played.ballots, played.ballots, played.verdict) is None
+    replays(play(world, random.Random(seed)))
 
 
 def _panel(count: int, recipe: str, **more: object) -> Plan:
