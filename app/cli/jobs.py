@@ -205,7 +205,7 @@ def retry(
     deadline: Annotated[str, typer.Option(help="At least this long from now: 2h, 30m, an ISO date.")] = "1d",
 ) -> None:
     """Put the undecided and failed items of a finished job back into the yard."""
-    from app.cli.submit import seconds_until
+    from app.cli.options import seconds_until
     from app.ledger import door
 
     if not failed:

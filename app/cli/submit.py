@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import servers
+from app.cli.options import json_schema, label_list, or_file, pack_size, seconds_back, seconds_until
 from app.cli.output import duration, put, put_json, safe, say, usd
 from app.cli.source import opened
-from app.core.errors import InputError, ServiceMissing, UsageError
-from app.core.packing import MOST
+from app.core.errors import InputError, ServiceMissing
 
 if TYPE_CHECKING:
     from app.services.estimating import Estimate
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
 
 _SKIPS_SHOWN = 20
 _NAMES_SHOWN = 12
-_LONGEST_S = 366 * 86_400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def register(app: typer.Typer) -> None:
@@ -102,12 +96,12 @@ def submit(
     from app.services.jobspec import spec_of
 
     given: dict[str, Any] = {
-        "labels": _labels(labels, labels_file),
-        "schema": _schema(schema),
-        "prompt": _or_file(prompt, "--prompt"),
+        "labels": label_list(labels, labels_file),
+        "schema": json_schema(schema),
+        "prompt": or_file(prompt, "--prompt"),
         "strategy": strategy,
         "accept_pattern": accept_pattern,
-        "rubric": _or_file(rubric, "--rubric"),
+        "rubric": or_file(rubric, "--rubric"),
         "council": council,
         "guarantee": guarantee,
         "against": against,
@@ -133,9 +127,9 @@ def submit(
         "allow_cached": allow_cached,
         "dedupe": not no_dedupe,
         "similar": similar,
-        "reuse_votes_s": None if reuse_votes is None else _seconds_back(reuse_votes),
+        "reuse_votes_s": None if reuse_votes is None else seconds_back(reuse_votes),
         "idempotency_key": idempotency_key,
-        "pack": _pack(pack),
+        "pack": pack_size(pack),
     }
     fitting = "classify" if given["labels"] else "extract" if given["schema"] is not None else "generate"
     spec = spec_of({**given, "task": task or fitting})
@@ -300,88 +294,3 @@ def _estimate_words(spec: JobSpec, made: Estimate, left_out: list[str]) -> str:
     if left_out:
         lines.append(f"          {len(left_out)} without a known price left out: the job has a budget")
     return "\n".join(lines) + "\n"
-
-
-def seconds_until(text: str) -> float:
-    """``2h``, ``30m``, ``1d12h`` or a moment in ISO 8601 (without an offset: local time), as seconds from now.
-
-    Raises ``UsageError`` for anything else, for moments that are past, and for more than a year.
-    """
-    span = _span(text)
-    left = _seconds_to(text) if span is None else span
-    if left <= 0:
-        raise UsageError(f"--deadline: {text[:40]} is past")
-    if left > _LONGEST_S:
-        raise UsageError(f"--deadline: {text[:40]} is more than a year away")
-    return left
-
-
-def _span(text: str) -> float | None:
-    """``2h`` or ``1d12h`` in seconds; None for anything else."""
-    if not re.fullmatch(r"(?:\d{1,9}(?:\.\d{1,6})?[smhd])+", text):
-        return None
-    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"([\d.]+)([smhd])", text))
-
-
-def _seconds_back(text: str) -> float:
-    span = _span(text)
-    if span is None or not 0 < span <= _LONGEST_S:
-        raise UsageError(f"--reuse-votes: {text[:40]!r} is not a time of up to a year", hint="30d, 12h, 1d12h")
-    return span
-
-
-def _seconds_to(text: str) -> float:
-    try:
-        moment = dt.datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(
-            f"--deadline: {text[:40]!r} is neither a duration nor a date", hint="2h, 30m, 1d, 2027-01-31T18:00"
-        ) from None
-    return (moment - dt.datetime.now().astimezone()).total_seconds()
-
-
-def _pack(given: str) -> int | str:
-    if given == "auto":
-        return given
-    if re.fullmatch(r"[0-9]{1,3}", given) and 1 <= int(given) <= MOST:
-        return int(given)
-    raise UsageError(f"--pack: {given[:20]!r} is not possible", hint=f"choose 1 to {MOST}, or auto")
-
-
-def _labels(given: str | None, file: Path | None) -> list[str]:
-    if given is not None and file is not None:
-        raise UsageError("--labels and --labels-file are alternatives: keep one")
-    if given is not None:
-        try:
-            return [label.strip() for label in next(csv.reader([given], strict=True, skipinitialspace=True), [])]
-        except csv.Error as error:
-            raise UsageError(f"--labels: {error}", hint='quote a label that holds a comma: a,"b, c"') from None
-    if file is not None:
-        return [label.strip() for label in _read(file, "--labels-file").splitlines() if label.strip()]
-    return []
-
-
-def _schema(given: str | None) -> Any:
-    if given is None:
-        return None
-    text = given if given.lstrip().startswith("{") else _read(Path(given), "--schema")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--schema: not JSON: {str(error)[:200]}") from None
-
-
-def _or_file(given: str | None, option: str) -> str | None:
-    if given is None or not given.startswith("@"):
-        return given
-    return _read(Path(given[1:]), option).strip()
-
-
-def _read(path: Path, option: str) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{option}: {path} is not UTF-8 text") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-        raise UsageError(f"{option}: {path}: cannot be read ({reason})") from None

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from app.cli.options import seconds_until
 from app.cli.output import cell, one_line, safe
-from app.cli.submit import seconds_until
 from app.core.errors import UsageError
 from app.ledger import door
 from app.ledger.states import JobState
