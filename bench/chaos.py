@@ -28,6 +28,7 @@ from bench.harness import Provider, Rig, items, provider
 
 PROVIDERS = 8
 RECOVERY_S = 90.0
+_DRAINED_S = 30.0
 _LOOK_S = 0.25
 _PATIENCE_S = 900.0
 
@@ -98,6 +99,8 @@ class Chaos:
     def _strike(self, blow: str) -> None:
         self.done.append(blow)
         if blow == "flush":
+            # Emptied while it keeps answers for a Postgres that is away it would be two crashes at once.
+            self.rig.until(lambda: not self.rig.redis.llen("ledger:spill"), _DRAINED_S, "spilled answers are written")
             self.rig.redis.flushall()
         elif blow == "postgres":
             self.rig.servers.restart_postgres()

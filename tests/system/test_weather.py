@@ -13,7 +13,7 @@ def test_every_failure_kind_comes_and_everything_goes_as_scripted() -> None:
     assert set(result["decisions"]) == {"decided", "failed"}
     assert result["decisions"]["failed"] <= result["struck"][FailureKind.INVALID_REQUEST]
     of_providers = set(FailureKind) - {
-        FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.AMBIGUOUS,
+        FailureKind.BREAKER_OPEN, FailureKind.BUDGET, FailureKind.OVERDUE, FailureKind.AMBIGUOUS, FailureKind.PRIVACY,
     }  # fmt: skip
     assert {kind for kind, calls in result["struck"].items() if calls} == of_providers
     assert max(row["load"] or 0 for row in result["spells"]) <= 10
