@@ -94,7 +94,11 @@ def bandit(
     if as_json:
         put_json([one.to_json() for one in found])
         return
-    if not found:
+    asked = [f"the use case {use_case[:100]!r}"] if use_case is not None else []
+    asked += [f"team {team[:100]!r}"] if team is not None else []
+    if not found and asked:
+        say(f"no bandit has run for {' of '.join(asked)}: switchyard bandit lists those that have")
+    elif not found:
         say('no bandit has run: submit with --strategy "bandit(RECIPE, RECIPE)"')
     for one in found:
         _put_learned(one)
@@ -114,7 +118,8 @@ def _asked(words: list[str]) -> tuple[str | None, str | None]:
 
 def _put_learned(one: Learned) -> None:
     state = "frozen: the best arm, nothing explored" if one.place.frozen else "learning"
-    put(f"{one_line(one.place.use_case)}, team {one_line(one.place.team)}: {one.place.jobs:,} jobs, {state}\n")
+    jobs = f"{one.place.jobs:,} job{'' if one.place.jobs == 1 else 's'}"
+    put(f"{one_line(one.place.use_case)}, team {one_line(one.place.team)}: {jobs}, {state}\n")
     put_table(
         ["arm", "right", "wrong", "mean", "cost $", "utility", "odds", "chunks", "ips", "snips", "dr"],
         [

@@ -68,6 +68,8 @@ def label_list(given: str | None, file: Path | None) -> list[str]:
     if given is not None and file is not None:
         raise UsageError("--labels and --labels-file are alternatives: keep one")
     if given is not None:
+        if not given.strip():
+            raise UsageError("--labels is empty", hint="name them as a,b,c, or leave the option out for free text")
         try:
             return [label.strip() for label in next(csv.reader([given], strict=True, skipinitialspace=True), [])]
         except csv.Error as error:

@@ -45,6 +45,8 @@ def outcome(
     from app.cli.source import opened
     from app.services.outcomes import Outcomes
 
+    if file is not None and custom_id is not None:
+        raise UsageError("an item's id and --file are alternatives: keep one")
     if (file is None) == (custom_id is None) or (custom_id is None) != (word is None):
         raise UsageError(
             "say of which item, or give a file", hint="outcome JOB CUSTOM_ID accepted, or --file outcomes.csv"
@@ -95,7 +97,11 @@ def accuracy(
         ],
     )
     if not rows:
-        say("nothing is known yet: no outcome, no true label, and no two voices on one question")
+        if job is not None:
+            say("nothing is known of this job: no outcome, no true label, and no two voices on one question")
+        else:
+            say("nothing is learned yet: a yard that runs learns every few minutes (SWITCHYARD_LEARN_EVERY_S)")
+            say("  hint: switchyard accuracy --job JOB tells of one job at once")
 
 
 def kinship(

@@ -69,9 +69,14 @@ def _with(found: Settings, urls: Urls) -> Settings:
 
 @contextmanager
 def engine(found: Settings) -> Iterator[Engine]:
-    """The ledger for the length of a command, over one connection."""
+    """The ledger for the length of a command, over one connection. Logs go to stderr: stdout is the answer's."""
+    import logging
+
     from sqlalchemy import create_engine
 
+    from app import logs
+
+    logs.configure(logging.WARNING)
     if found.database_url is None:
         raise ServiceMissing("no Postgres", hint="set SWITCHYARD_DATABASE_URL, or run switchyard up")
     made = create_engine(

@@ -26,7 +26,11 @@ def simulate(
 
     try:
         run(fleet, weather, port, seed=seed, latency_ms=latency_ms)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or fleet}: {error.strerror or error}", hint="fleet.demo.toml is one to try"
+        ) from None
     except KeyError as error:
         raise UsageError(f"the fleet file lacks the key {error}") from None
-    except (OSError, ValueError) as error:  # TOMLDecodeError and WeatherError are ValueErrors
-        raise UsageError(str(error)) from None
+    except ValueError as error:  # TOMLDecodeError and WeatherError are ValueErrors
+        raise UsageError(str(error), hint=f"so says {fleet}" + (f" or {weather}" if weather else "")) from None

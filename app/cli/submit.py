@@ -213,12 +213,14 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
 
 def _dry_run(spec: JobSpec, source: _Source, as_json: bool) -> None:
     from app.services.arms import check_arms
+    from app.services.auditing import check_baseline
     from app.services.estimating import estimate
     from app.services.screening import Screen, Screened, check_words, warning
     from app.services.suitability import able, first_asked, sift
 
     check_words(spec)
     everyone, latencies = servers.fleet_file(servers.load()).current().deployments, _latencies(spec)
+    check_baseline(everyone, spec.wanted.routing)
     check_arms(everyone, spec.choice, spec.wanted, latencies)
     deployments = able(everyone, spec.wanted, latencies)
     refused = sift(everyone, spec.wanted, latencies).refused
@@ -279,7 +281,7 @@ def _estimate_words(spec: JobSpec, made: Estimate, left_out: list[str]) -> str:
     lines = [
         f"items     {made.items:,}" + (f", {made.identical:,} identical to others" if made.identical else ""),
         f"recipe    {spec.recipe}",
-        f"seats     {made.deployments} deployments",
+        f"seats     {made.deployments} deployment{'' if made.deployments == 1 else 's'}",
         f"calls     {span(f'{made.calls[0]:,}', f'{made.calls[1]:,}')}",
         f"tokens    in {span(f'{made.input_tokens[0]:,}', f'{made.input_tokens[1]:,}')}, "
         f"out {span(f'{made.output_tokens[0]:,}', f'{made.output_tokens[1]:,}')}",

@@ -9,8 +9,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
-from app.core.errors import NotFound
 from app.core.task import Task
+from app.ledger.reports import no_job
 
 _BATCH = 2_000
 _NEAREST_AMONG = 5_000
@@ -62,13 +62,11 @@ ORDER BY s.line
 
 
 def task_of(engine: Engine, job_id: str) -> Task:
-    """Of a job. Raises ``NotFound`` with the nearest id that there is."""
+    """Of a job. Raises ``NotFound``, which suggests no other: an id is random, and what looks like it is not meant."""
     with engine.begin() as connection:
         task = connection.exec_driver_sql("SELECT task FROM jobs WHERE id = %s", (job_id,)).scalar()
         if task is None:
-            known = connection.exec_driver_sql("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1000").scalars()
-            near = _near(job_id, list(known))
-            raise NotFound(f"there is no job {job_id[:100]!r}", hint=near or "switchyard status lists the jobs")
+            raise no_job(job_id)
     return Task.from_json(task)
 
 

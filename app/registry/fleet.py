@@ -320,7 +320,10 @@ def _get(known: Mapping[str, _T], name: str, what: str) -> _T:
         return known[name]
     except KeyError:
         near = nearest(name, known)
-        raise NotFound(f'there is no {what} "{name}"' + (f'; did you mean "{near}"?' if near else "")) from None
+        raise NotFound(
+            f'there is no {what} "{name}"' + (f'; did you mean "{near}"?' if near else ""),
+            hint=None if near else "switchyard fleet lists them",
+        ) from None
 
 
 def _anchored(row: ProviderRow, folder: Path) -> ProviderRow:

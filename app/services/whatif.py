@@ -127,6 +127,8 @@ class _Theatre:
     def _seated(self, recipe: Recipe, plan: Plan) -> Plan | None:
         """As the plan sat, where the recipe takes them as they come; in its own order where it has one."""
         voices = list({s.deployment: s for s in plan.seats if s.role == VOICE}.values())
+        if not voices:  # thinkers, workers and verifiers only: nobody was put the plain question
+            return None
         if not recipe.models and recipe.shape.order == "free":
             return replace(plan, recipe=recipe, seats=tuple(voices), closed=None, threshold=None)
         tracks = [Track(self._deployment(s), pace=1.0, latency_ms=s.latency_ms or 1000.0) for s in voices]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,7 +141,14 @@ def test_a_database_without_tables_is_told_apart(cli: Run, ledger: Engine) -> No
         (["spend", "--by", "moon"], "moon"),
         (["status", "\udcff"], "not UTF-8"),
         (["frobnicate"], "No such command"),
-        (["simulate", "--fleet", "nowhere.toml"], "nowhere.toml"),
+        (["simulate", "--fleet", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["simulate", "--fleet", "in.csv"], "so says in.csv"),
+        (["submit", "in.csv", "--labels", ""], "--labels is empty"),
+        (["submit", "in.csv", "--baseline", "one/smal", "--dry-run"], "did you mean 'one/small'"),
+        (["outcome", "job-none", "1", "accepted"], "no job 'job-none'\n  hint: switchyard status lists"),
+        (["outcome", "job-none", "1", "accepted", "--file", "in.csv"], "alternatives"),
+        (["accuracy", "--job", "job-none"], "no job 'job-none'"),
+        (["fleet", "moonbase"], "switchyard fleet lists them"),
     ],
 )
 def test_a_wrong_call_ends_2_with_a_sentence(cli: Run, ledger: Engine, argv: list[str], said: str) -> None:
@@ -181,6 +189,22 @@ def test_submit_stores_and_prints_the_id_alone(cli: Run, ledger: Engine) -> None
     with ledger.begin() as connection:
         task = connection.exec_driver_sql("SELECT task FROM jobs").scalar_one()
     assert task["labels"] == ["a", "b", "c, d"]
+
+
+def test_the_id_stands_alone_on_stdout_also_where_services_have_something_to_log(cli: Run, ledger: Engine) -> None:
+    write("id,text\n1,write to jane.doe@example.com\n")
+    argv = [sys.executable, "-m", "app.cli", "submit", "in.csv", "--labels", "a,b"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"job-\w{10}\n", done.stdout)
+    assert "1 with email" in done.stderr
+    assert "jane.doe" not in done.stdout + done.stderr
+
+
+def test_what_is_not_learned_yet_is_told_apart_from_what_is_not_there(cli: Run, ledger: Engine) -> None:
+    assert "nothing is learned yet" in cli("accuracy").err
+    assert "no bandit has run: submit" in cli("bandit").err
+    assert "no bandit has run for the use case 'moon' of team 'x'" in cli("bandit", "moon", "--team", "x").err
 
 
 def test_submitting_rings_dispatch_once_it_is_stored(
