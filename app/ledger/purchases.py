@@ -22,19 +22,24 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One decided item. ``plan``: of its chunk; ``answer``: what was decided; ``case``: its votes, by deployment."""
+    """One decided item. ``plan``: of its chunk; ``answer``: what was decided; ``case``: its votes, by deployment.
+
+    ``beside``: the (calls, micro-dollars or None where unknown) of seats that no other recipe may count on: judges,
+    writers, verifiers, and a deployment's earlier seat. They belong to what the item took all the same.
+    """
 
     plan: Plan
     status: Status
     answer: str | None
     case: Case
+    beside: tuple[tuple[float, float | None], ...] = ()
 
     def as_it_was(self) -> Played:
-        said = self.case.bought.values()
-        costs = [b.cost_micro for b in said]
+        made = [*((b.calls, b.cost_micro) for b in self.case.bought.values()), *self.beside]
+        costs = [cost for _, cost in made]
         cost = None if None in costs else sum(c or 0.0 for c in costs)
         verdict = Verdict(self.status, self.answer)
-        return Played(verdict, tuple(self.case.bought), sum(b.calls for b in said), cost)
+        return Played(verdict, tuple(self.case.bought), sum(calls for calls, _ in made), cost)
 
 
 # A plan is sent once a chunk, with its first row. An item that asks the same as one before it has that one's votes, and
@@ -71,13 +76,19 @@ def purchases(engine: Engine, job_id: str) -> Iterator[Purchase]:
             plan = Plan.from_json(sent) if sent is not None else plan
             assert plan is not None
             bought: dict[str, Bought] = {}
+            beside: list[tuple[float, float | None]] = []
             for seat, said, failure, tries, flags, calls, cost, unknown in votes or ():
                 of = plan.seats[seat] if seat < len(plan.seats) else None
+                paid = None if unknown else cost
+                if of is None or of.role != VOICE:
+                    beside.append((calls, paid))
+                    continue
                 # The last word of a deployment that was seated twice: the earlier seat was refused by ourselves.
-                if of is not None and of.role == VOICE:
-                    kind = FailureKind(failure) if failure else None
-                    bought[of.deployment] = Bought(said, kind, tries, tuple(flags), calls, None if unknown else cost)
-            yield Purchase(plan, Status(status), answer, Case(custom_id, bought, gold))
+                if (earlier := bought.get(of.deployment)) is not None:
+                    beside.append((earlier.calls, earlier.cost_micro))
+                kind = FailureKind(failure) if failure else None
+                bought[of.deployment] = Bought(said, kind, tries, tuple(flags), calls, paid)
+            yield Purchase(plan, Status(status), answer, Case(custom_id, bought, gold), tuple(beside))
 
 
 def question(engine: Engine, job_id: str) -> tuple[Tier, Task]:

@@ -6,6 +6,7 @@ import json
 import random
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,14 @@ def _attempt(c: Connection, item: int, chunk: int, seat: int, name: str, purpose
     )
 
 
+def _reseat(ledger: Engine, roles: dict[int, str]) -> None:
+    """As if these seats of all plans had been given in other roles."""
+    with ledger.begin() as c:
+        plan = Plan.from_json(c.exec_driver_sql("SELECT plan FROM chunks LIMIT 1").scalar_one())
+        seats = tuple(replace(seat, role=roles.get(n, seat.role)) for n, seat in enumerate(plan.seats))
+        c.exec_driver_sql("UPDATE chunks SET plan = %s", (json.dumps(replace(plan, seats=seats).to_json()),))
+
+
 def test_another_recipe_says_calls_and_cost_beside_its_labels(ledger: Engine, council: Callable[..., str]) -> None:
     made = whatif.under(ledger, council(), parse("majority-vote(models=a/one+b/two+c/three)"))
     assert (made.items, made.unknown) == (300, 0)
@@ -111,6 +120,23 @@ def test_another_recipe_says_calls_and_cost_beside_its_labels(ledger: Engine, co
     assert made.cost_usd_before == pytest.approx(300 * 53 / 1e6)
     stranger = whatif.under(ledger, "job-c", parse("single-query(models=nobody/here)"))
     assert stranger.unknown == 300, "a vote that was never bought is unknown, not guessed"
+
+
+def test_what_judges_took_is_in_the_bill_of_before_and_not_among_the_votes(
+    ledger: Engine, council: Callable[..., str]
+) -> None:
+    job = council(10)
+    _reseat(ledger, {0: "judge"})
+    made = whatif.under(ledger, job, parse("single-query(models=a/one)"))
+    assert (made.calls_before, made.cost_usd_before, made.calls_after) == (40, pytest.approx(10 * 53 / 1e6), 10)
+    assert whatif.under(ledger, job, parse("single-query(models=dear/strong)")).unknown == 10
+
+
+def test_a_job_without_plain_votes_leaves_another_recipe_unknown(ledger: Engine, council: Callable[..., str]) -> None:
+    job = council(10)
+    _reseat(ledger, dict.fromkeys(range(4), "worker"))
+    made = whatif.under(ledger, job, parse("single-query"))
+    assert (made.unknown, made.undecided, made.changed) == (10, 0, 0)
 
 
 def test_tune_finds_the_frontier_and_draws_it(
