@@ -87,7 +87,7 @@ def _axes(x: _Scale, y: _Scale, right: float, low: float, high: float, unit: str
         f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>',
         f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{ceiling}" y2="{floor}"/>',
         f'<text class="quiet" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 14}" text-anchor="end">{unit}</text>',
-        f'<text class="quiet" x="{_LEFT - 8}" y="{_TOP - 14}" text-anchor="end">right</text>',
+        f'<text class="quiet" x="{_LEFT - 8}" y="{_TOP - 20}" text-anchor="end">right</text>',
     ]
     for value in _ticks(0.0, right):
         lines.append(f'<text class="tick" x="{x(value):.1f}" y="{floor + 20}" text-anchor="middle">{value:g}</text>')

@@ -193,7 +193,10 @@ def _store(found: Settings, spec: JobSpec, source: _Source, follow: bool, as_jso
         servers.ring(found)
         if source.skipped is not None:
             source.skipped.tell()
-        say(f"{stored.items:,} items " + ("are stored already under this key" if stored.existing else "stored"))
+        say(
+            f"{stored.items:,} item{'' if stored.items == 1 else 's'} "
+            + ("are stored already under this key" if stored.existing else "stored")
+        )
         if told := warning(seen, submitter.fleet.current().deployments, spec.wanted):
             say(told)
         if as_json:
