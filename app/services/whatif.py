@@ -104,7 +104,8 @@ def tune(engine: Engine, job_id: str, known: Iterable[Deployment] = (), share: f
         raise UsageError(
             f"job {job_id} cannot be tuned: {error}",
             hint=f"it wants {LEAST_CASES} items with a known answer (--gold, or switchyard outcome), and votes of "
-            "several models on each: submit a sample with --strategy majority-vote --council N --full-council",
+            "the same models on all: submit a sample with "
+            "--strategy 'majority-vote(council=5, full=true, models=a/x+b/y+...)'",
         ) from None
 
 
