@@ -19,6 +19,8 @@ from dataclasses import dataclass
 PENALTY = 2.0
 """Of a squared distance from the common mean, in questions: a voice is heard apart once some dozens tell it apart."""
 _START = 1.0
+_MOST_WEIGHT = 4.6
+"""Right 99 times of 100: a sample on which one voice was never wrong says no more than that."""
 _MOST_STEPS = 25
 _STEP_ENOUGH = 1e-6
 _MOST_QUESTIONS = 4_000
@@ -49,7 +51,7 @@ def fit(questions: Iterable[Question], voices: Sequence[str], penalty: float = P
         step = _solve(curvature, gradient)
         share = 1.0
         while share > 1e-4:
-            tried = [max(0.0, w + share * s) for w, s in zip(weights, step, strict=True)]
+            tried = [min(max(0.0, w + share * s), _MOST_WEIGHT) for w, s in zip(weights, step, strict=True)]
             there = _likelihood(told, tried, penalty)
             if there >= at:
                 break

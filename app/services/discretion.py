@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from app.core import privacy
 from app.core.redaction import Redaction, redaction
@@ -52,7 +53,7 @@ class Discretion:
             return None
         found: list[privacy.Span] = []
         for message in request.messages:
-            for span in privacy.find(message.content):
+            for span in _found(message.content):
                 if _MARK.fullmatch(message.content[span.start : span.end]) is None:
                     found.append(span)
         return ", ".join(privacy.kinds(found)) if found else None
@@ -65,6 +66,15 @@ class Discretion:
         in_json = self.ask.task.kind is TaskKind.EXTRACT
         answer = made.restore(casting.answer, in_json=in_json)
         return replace(casting, answer=answer, flags=(*casting.flags, REDACTED))
+
+
+def _found(text: str) -> tuple[privacy.Span, ...]:
+    """What a message holds. The job's own words come with every item, and are looked at once."""
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else privacy.find(text)
+
+
+_remembered = lru_cache(maxsize=512)(privacy.find)
+_LONGEST_REMEMBERED = 8_000
 
 
 def _hidden(item: TakenItem, made: Redaction) -> TakenItem:
