@@ -50,6 +50,8 @@ PEERS = {
     "httpx-aiohttp": 20_000,
     "aiohttp": 40_000,
 }
+_TEXT = "Case {0:08d}: " + "the customer writes about an order and waits for a reply; " * 5
+"""Three hundred characters, as people write them."""
 _READY_S = 60.0
 _PEER_S = 300.0
 
@@ -144,7 +146,7 @@ def throughput(items: int, chunk_size: int) -> dict[str, Any]:
             Task(TaskKind.CLASSIFY, ("OK", "other")), 0, 3600.0, None, None,
         )  # fmt: skip
         before = _cpu(home)
-        door.store_job(engine, job, (Row(n, f"item-{n}", f"classify: {n:08d}{'x' * 290}") for n in range(1, items + 1)))
+        door.store_job(engine, job, (Row(n, f"item-{n}", _TEXT.format(n)) for n in range(1, items + 1)))
         started = _await(lambda: _count(engine, "SELECT count(*) FROM attempts WHERE purpose = 'vote'") > 0, 30)
         ended = _await(lambda: _count(engine, "SELECT count(*) FROM jobs WHERE state = 'done'") == 1, 600)
         used = {name: spent - before.get(name, 0.0) for name, spent in _cpu(home).items()}

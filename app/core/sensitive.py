@@ -53,7 +53,7 @@ UUID = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![
 
 _S = r"[ .\-]?"
 LETTERED: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = tuple(
-    (re.compile(rf"(?<![A-Za-z0-9]){shape}(?![A-Za-z0-9])", re.IGNORECASE), valid)
+    (re.compile(rf"(?<![A-Za-z0-9])(?:{shape})(?![A-Za-z0-9])", re.IGNORECASE), valid)
     for shape, valid in (
         (rf"[A-Z]{{2}}{_S}\d\d{_S}\d\d{_S}\d\d{_S}[A-D]", identities.nino),
         (r"(?:\d{8}|\d\d([.\ ])\d{3}\1\d{3})[\ \-]?[A-Z](?!-)|[XYZ][\ \-]?\d{7}[\ \-]?[A-Z](?!-)", identities.dni),

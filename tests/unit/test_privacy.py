@@ -220,3 +220,9 @@ def test_an_item_with_very_many_values_is_not_redacted() -> None:
 def test_every_kind_is_planted() -> None:
     assert {*KINDS, privacy.ACCOUNT} == set(privacy.KINDS)
     assert Span("email", 0, 1) == Span("email", 0, 1)
+
+
+def test_a_number_that_goes_on_is_nobodys() -> None:
+    assert [s.kind for s in find("DNI 00000010X")] == ["national-id"]
+    for text in ("ref 00000010Xx", "ref 00000010XAB", "a00000010X", "case 00000010xxxxxxxx"):
+        assert find(text) == (), text
