@@ -13,7 +13,7 @@ the same moves, and the same bytes, in any order. The price is that a replacemen
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from app.core.ballots import Ask, Ballot, Verdict
 from app.core.climbing import cheap_first, specialist
@@ -39,37 +39,7 @@ def _move(plan: Plan, table: Table) -> Verdict | frozenset[Ask]:
     remembered = table.votes(CACHE)
     if remembered:
         return table.verdict(remembered[0].answer, remembered)
-    match plan.recipe.strategy:
-        case "single-query":
-            move = first_answer(table)
-        case "majority-vote":
-            move = majority_vote(table)
-        case "synthesize-best":
-            move = synthesize_best(table)
-        case "ranked-fallback":
-            move = first_answer(table, at_most=plan.recipe.council)
-        case "first-answer":
-            move = hedged_answer(table)
-        case "best-of-n":
-            move = best_of_n(table)
-        case "vote-then-judge":
-            move = vote_then_judge(table)
-        case "consensus":
-            move = consensus(table)
-        case "thinker-worker-verifier":
-            move = thinker_worker_verifier(table)
-        case "guaranteed":
-            move = guaranteed(table)
-        case "cheap-first":
-            move = cheap_first(table)
-        case "weighted-vote":
-            move = weighted_vote(table)
-        case "first-ahead":
-            move = first_ahead(table)
-        case "specialist":
-            move = specialist(table)
-        case unknown:
-            raise AssertionError(unknown)
+    move = _SWITCH[plan.recipe.strategy](table)
     if isinstance(move, Verdict):
         return move
     return frozenset() if table.open else table.missing(move)
@@ -94,6 +64,11 @@ def first_answer(table: Table, at_most: int | None = None) -> Verdict | Wish:
         return table.no_verdict(exhausted=True)
     wish = Wish(1, later=0 if at_most is None else max(0, at_most - called - 1))
     return wish if table.may_hope(wish) else table.no_verdict()
+
+
+def ranked_fallback(table: Table) -> Verdict | Wish:
+    """The best that answers, of at most ``council`` that were really called."""
+    return first_answer(table, at_most=table.plan.recipe.council)
 
 
 def hedged_answer(table: Table) -> Verdict | Wish:
@@ -173,3 +148,22 @@ def guaranteed(table: Table) -> Verdict | Wish:
         return Wish(0)
     decides = Wish(1, STRONG)
     return decides if table.may_hope(decides) else table.no_verdict("strong_lost")
+
+
+_SWITCH: dict[str, Callable[[Table], Verdict | Wish]] = {
+    "single-query": first_answer,
+    "majority-vote": majority_vote,
+    "synthesize-best": synthesize_best,
+    "ranked-fallback": ranked_fallback,
+    "first-answer": hedged_answer,
+    "best-of-n": best_of_n,
+    "vote-then-judge": vote_then_judge,
+    "consensus": consensus,
+    "thinker-worker-verifier": thinker_worker_verifier,
+    "guaranteed": guaranteed,
+    "cheap-first": cheap_first,
+    "weighted-vote": weighted_vote,
+    "first-ahead": first_ahead,
+    "specialist": specialist,
+}
+"""One case a strategy. A new one is a case here, a row of ``recipe.SHAPES``, at most one function, its histories."""
