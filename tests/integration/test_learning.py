@@ -135,7 +135,7 @@ def test_outcomes_days_later_change_whom_the_yard_asks_first(small_yard: SmallYa
         plan = yard.value("SELECT plan FROM chunks WHERE job_id = %s", job)
         return plan["seats"][0][0], plan["seats"][0][2]
 
-    assert first() == ("grand/m", 0.7), "nothing is known yet"
+    assert first() == ("grand/m", 0.7), "nothing is learned yet"
     for n in range(1, 41):
         outcomes.say(job, f"i{n}", "rejected")
     yard.yard.schooling.learn()
@@ -299,7 +299,7 @@ def test_the_commands_answer(
     job = yard.submit(6)
     yard.work()
     assert command("accuracy", "--json").json == []
-    assert "nothing is known yet" in command("accuracy").err
+    assert "nothing is learned yet" in command("accuracy").err
     assert command("outcome", job, "i1", "b", "--json").json == {"job": job, "outcomes": 1}
     (tmp_path / "o.csv").write_text("custom_id,outcome,by\ni2,accepted,x\ni3,rejected,y\n")
     assert command("outcome", job, "--file", "o.csv").code == 0

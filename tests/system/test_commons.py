@@ -7,7 +7,7 @@ from bench.harness import Rig, items, provider
 
 # A worker's lease runs out soon, so that what it had taken is asked again within the test.
 _ENV = {"SWITCHYARD_LEASE_S": "4", "SWITCHYARD_SWEEP_EVERY_S": "1"}
-_COUNT = 200
+_COUNT = 120
 
 
 def test_two_jobs_at_once_buy_one_jobs_votes_and_a_killed_worker_costs_no_decision() -> None:

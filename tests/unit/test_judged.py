@@ -84,20 +84,20 @@ def cast(played: Played, role: str) -> list[Ballot]:
     return [b for b in played.ballots if b.is_vote and played.plan.seats[b.seat].role == role]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(worlds(), st.integers(0, 2**32))
 def test_the_same_fates_give_the_same_bytes_in_any_order(world: World, seed: int) -> None:
     """``play`` checks at every ring that the budget holds and that a doubled bell asks nothing."""
     assert played_in_any_order(world, seed).calls <= world.plan.recipe.attempts
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds(), st.integers(0, 2**32), st.lists(seats, max_size=3))
 def test_a_verdict_stands_whatever_becomes_of_the_plan(world: World, seed: int, more: list[Seat]) -> None:
     stands(play(world, random.Random(seed)), more)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(worlds())
 def test_no_answer_wins_that_nobody_gave_and_none_that_only_praises_itself(world: World) -> None:
     played = play(world)
@@ -114,7 +114,7 @@ def test_no_answer_wins_that_nobody_gave_and_none_that_only_praises_itself(world
     assert len(families) == len(set(families))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds("best-of-n", "vote-then-judge"))
 def test_where_no_judge_was_read_the_tally_decides_and_says_so(world: World) -> None:
     played = play(world)
@@ -134,7 +134,7 @@ def test_where_no_judge_was_read_the_tally_decides_and_says_so(world: World) -> 
         assert tally.count(verdict.answer) == max(tally.count(a) for a in set(tally)) or SUSPICIOUS in verdict.flags
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds("thinker-worker-verifier"))
 def test_nothing_is_accepted_that_no_verifier_accepted(world: World) -> None:
     played = play(world)
