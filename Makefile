@@ -55,7 +55,7 @@ lint: setup ## style, types and floors
 
 # Most tests wait for servers and workers more than they compute; each process has servers of its own.
 test: lint ## what CI runs: lint and every test
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 fuzz: setup ## 100,000 broken responses, read in every protocol; some minutes
 	FUZZ_EXAMPLES=100000 $(BIN)/pytest tests/unit/test_hear_anything.py
