@@ -39,6 +39,12 @@ class AttemptState(StrEnum):
     UNSENT = "unsent"  # surely never made; costs nothing
 
 
+class EditionState(StrEnum):
+    OPEN = "open"  # being made → made
+    MADE = "made"  # its document is fixed for good, and goes out → published
+    PUBLISHED = "published"  # every target has it, or was given up
+
+
 TRANSITIONS: dict[str, tuple[type[StrEnum], set[tuple[str, str]]]] = {
     "jobs": (
         JobState,
@@ -76,5 +82,9 @@ TRANSITIONS: dict[str, tuple[type[StrEnum], set[tuple[str, str]]]] = {
     "attempts": (
         AttemptState,
         {("open", "answered"), ("open", "failed"), ("open", "ambiguous"), ("open", "unsent")},
+    ),
+    "editions": (
+        EditionState,
+        {("open", "made"), ("made", "published")},
     ),
 }

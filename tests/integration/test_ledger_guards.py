@@ -27,6 +27,8 @@ _ROW = {
     " VALUES (%s, 1, 0, 'p/m', 'p', '{}', 1, now(), %s) RETURNING id",
     "attempts": "INSERT INTO attempts (provider, deployment, input_price_micro, output_price_micro, state)"
     " VALUES ('p', 'p/m', 0, 0, %s) RETURNING id",
+    "editions": "INSERT INTO editions (paper, kind, date, run, settings, base, opened_at, deadline_at, state)"
+    " VALUES ('p', 'daily', '2026-11-20', %s, '{}', '', now(), now(), %s) RETURNING id",
 }
 _numbers = itertools.count(1)
 
@@ -46,6 +48,8 @@ def insert(connection: Connection, table: str, state: str) -> Any:
         return sql(connection, _ROW[table], n, f"c{n}", state).scalar_one()
     if table == "asks":
         return sql(connection, _ROW[table], insert(connection, "chunks", "open"), state).scalar_one()
+    if table == "editions":
+        return sql(connection, _ROW[table], n, state).scalar_one()
     return sql(connection, _ROW[table], state).scalar_one()
 
 
