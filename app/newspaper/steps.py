@@ -60,3 +60,24 @@ class Heard:
     def over(self, due: dt.datetime, now: dt.datetime) -> bool:
         """Is it to be waited for no longer?"""
         return self.finished or now >= due
+
+
+@dataclass(frozen=True, slots=True)
+class Four:
+    """When each step of writing is waited for no longer."""
+
+    write: dt.datetime
+    check: dt.datetime
+    rewrite: dt.datetime
+    recheck: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dues:
+    """When the making of an edition goes on with what there is. At ``ship`` it is printed, whatever there is."""
+
+    merge: dt.datetime
+    sort: dt.datetime
+    desks: Four
+    lead: Four
+    ship: dt.datetime

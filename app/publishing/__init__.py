@@ -1,0 +1,1 @@
+"""Where editions go: one file a kind of target, one verb."""

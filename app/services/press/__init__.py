@@ -1,0 +1,1 @@
+"""The newspaper: first this, then that."""
