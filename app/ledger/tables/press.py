@@ -69,14 +69,19 @@ edition_feeds = Table(
     Column("report", JSONB, nullable=False),
 )
 
-# The jobs that make it.
+# The jobs that make it. ``job_id`` null: the step was passed over, and ``said`` tells why. Once it is closed, what the
+# job says later changes nothing: ``answers`` is what the making goes on with.
 edition_steps = Table(
     "edition_steps",
     metadata,
     Column("edition_id", BigInteger, ForeignKey("editions.id"), primary_key=True),
     Column("step", Text, primary_key=True),
-    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
-    moment("begun_at", default=True),
+    Column("job_id", Text, ForeignKey("jobs.id")),
+    moment("due_at", nullable=False),
+    moment("begun_at", nullable=False),
+    moment("closed_at"),
+    Column("answers", JSONB),
+    Column("said", Text, nullable=False, server_default=""),
 )
 
 # What has been printed: an article that ran is no news the next day.

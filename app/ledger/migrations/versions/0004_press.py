@@ -45,11 +45,17 @@ CREATE TABLE edition_feeds (
     PRIMARY KEY (edition_id, n)
 );
 
+-- The jobs that make it. ``job_id`` null: the step was passed over, and ``said`` tells why. Once it is closed, what the
+-- job says later changes nothing: ``answers`` is what the making goes on with.
 CREATE TABLE edition_steps (
     edition_id bigint NOT NULL REFERENCES editions (id),
     step text NOT NULL,
-    job_id text NOT NULL REFERENCES jobs (id),
-    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    job_id text REFERENCES jobs (id),
+    due_at timestamptz NOT NULL,
+    begun_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    answers jsonb,
+    said text NOT NULL DEFAULT '',
     PRIMARY KEY (edition_id, step)
 );
 
