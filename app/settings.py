@@ -20,9 +20,17 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
-def _fleet_here() -> Path | None:
-    path = Path("fleet.toml")
+def _here(name: str) -> Path | None:
+    path = Path(name)
     return path if path.is_file() else None
+
+
+def _fleet_here() -> Path | None:
+    return _here("fleet.toml")
+
+
+def _newspaper_here() -> Path | None:
+    return _here("newspaper.toml")
 
 
 class Settings(BaseSettings):
@@ -46,6 +54,8 @@ class Settings(BaseSettings):
     """What Celery sends through; ``amqp://`` works. Unset: the Redis URL, see ``broker``."""
     fleet: Path | None = Field(default_factory=_fleet_here)
     """The fleet file. Unset: ``fleet.toml`` in the current directory, if there is one."""
+    newspaper: Path | None = Field(default_factory=_newspaper_here)
+    """The newspaper's file. Unset: ``newspaper.toml`` in the current directory, if there is one."""
     home: Path = Path(".switchyard")
     """Embedded data and logs."""
 
@@ -54,6 +64,8 @@ class Settings(BaseSettings):
     health_every_s: Seconds = 300
     sweep_every_s: Seconds = 10
     dispatch_every_s: Seconds = 2
+    press_every_s: Seconds = 5
+    """Between two looks at the editions, where there is a newspaper."""
     lease_s: Seconds = 30
     gate_margin_s: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     connect_timeout_s: Seconds = 10

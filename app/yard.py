@@ -21,6 +21,7 @@ from app.gates.memory import Memory
 from app.gates.pulse import Pulses
 from app.gates.spill import Spill
 from app.registry.fleet import FleetFile
+from app.registry.paperfile import PaperFile
 from app.services.admission import patience_s
 from app.services.alerting import Alerting
 from app.services.asking import Asker
@@ -80,6 +81,11 @@ class Yard:
         if self.settings.fleet is None:
             raise UsageError("no fleet file", hint="set SWITCHYARD_FLEET, or copy fleet.example.toml to fleet.toml")
         return FleetFile(Path(self.settings.fleet))
+
+    @cached_property
+    def paper(self) -> PaperFile | None:
+        """None: this yard makes no newspaper."""
+        return None if self.settings.newspaper is None else PaperFile(self.settings.newspaper)
 
     @cached_property
     def gates(self) -> Gates:

@@ -3,6 +3,7 @@
     SwitchyardError
     ├── UsageError            the caller asked for something that cannot be (exit code 2)
     │   ├── FleetError        the fleet file is wrong; names line, key, nearest known key
+    │   ├── PaperError        newspaper.toml is wrong; likewise
     │   ├── RecipeError       no such strategy, or a parameter out of range
     │   ├── InputError        a row or option of a submitted job is wrong; names the line
     │   ├── NotFound          no such job or item
@@ -28,6 +29,10 @@ class UsageError(SwitchyardError):
 
 class FleetError(UsageError):
     """The fleet file is not valid."""
+
+
+class PaperError(UsageError):
+    """The newspaper's file is not valid."""
 
 
 class RecipeError(UsageError):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import logging
 import re
 import threading
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
@@ -28,12 +26,14 @@ from app.core.values import Deployment, Limits, Price, Tier
 from app.registry import prices
 from app.registry.lines import Lines, Place
 from app.registry.rows import ModelRow, ProviderRow, nearest
+from app.registry.tomlfile import FileKind, LastGood, Problem, quoted, unknown
 
-LARGEST_BYTES = 5_000_000
-SHOWN = 20
-"""Problems named in one error; the rest are counted."""
-
-log = logging.getLogger(__name__)
+FILE = FileKind(
+    what="fleet file",
+    error=FleetError,
+    hint="fleet.example.toml shows every key",
+    absent_hint="set SWITCHYARD_FLEET to a fleet file",
+)
 
 _T = TypeVar("_T")
 _PROVIDER_KEYS = tuple(field.alias or name for name, field in ProviderRow.model_fields.items())
@@ -47,9 +47,6 @@ _PLAIN = {
     "tuple_type": "must be an array of tables: [[provider.model]]",
     "model_type": "must be a table",
 }
-
-Problem = tuple[int, str]
-"""Line (from 1) and what is wrong there."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +81,16 @@ class Fleet:
 class FleetFile:
     """A fleet file that may change while a process runs. Safe to share between threads.
 
-    Prices are those of the day, which begins at midnight UTC.
-
-    Warning: a change is seen by modification time, size and inode. An edit in place that keeps the
-    size, within the file system's clock tick of the last reading, goes unseen until the next one.
+    Prices are those of the day, which begins at midnight UTC. See the warning of ``LastGood``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
+        self._file: LastGood[Fleet] = LastGood(path, FILE, lambda path: load(path, _today()))
+        self._read: Fleet | None = None
+        self._priced: Fleet | None = None
         self._day: dt.date | None = None
-        self._fleet: Fleet | None = None
 
     def current(self) -> Fleet:
         """The fleet as it stands in the file now, or the last good one where the file is broken or gone.
@@ -104,27 +99,12 @@ class FleetFile:
         long as there has been no good fleet at all.
         """
         with self._lock:
-            # Before reading: if the file changes in between, the next call reads again.
-            stamp, day = self._look(), _today()
-            if self._fleet is None or stamp != self._stamp:
-                try:
-                    self._fleet, self._day = load(self.path, day), day
-                except FleetError as error:
-                    if self._fleet is None:
-                        raise
-                    log.error("fleet file not taken over, the last good one stays in force: %s", error)
-                self._stamp = stamp
-            if day != self._day:
-                self._fleet = replace(self._fleet, deployments=_deployments(self._fleet.providers, day))
-                self._day = day
-            return self._fleet
-
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            stat = self.path.stat()
-        except (OSError, ValueError):
-            return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+            day = _today()
+            read = self._file.current()
+            if self._priced is None or read is not self._read or day != self._day:
+                self._priced = replace(read, deployments=_deployments(read.providers, day))
+                self._read, self._day = read, day
+            return self._priced
 
 
 def load(path: Path, on: dt.date | None = None) -> Fleet:
@@ -132,27 +112,18 @@ def load(path: Path, on: dt.date | None = None) -> Fleet:
 
     Raises ``FleetError``: up to ``SHOWN`` problems, one a line, ``file:line: what``.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
-    except FileNotFoundError:
-        raise FleetError(f"{path}: there is no such file", hint="set SWITCHYARD_FLEET to a fleet file") from None
-    except IsADirectoryError:
-        raise FleetError(f"{path}: this is a directory, not a fleet file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise FleetError(f"{path}: cannot be read ({type(error).__name__})") from error
-    return parse(raw, path, on)
+    return parse(FILE.read(path), path, on)
 
 
 def parse(raw: bytes, path: Path, on: dt.date | None = None) -> Fleet:
     """As ``load``, for bytes already read. Errors name ``path``; a relative ``api_key_file`` starts beside it."""
-    text = _text(raw, path)
-    document = _document(text, path)
+    text = FILE.text(raw, path)
+    document = FILE.document(text, path, parse_float=_exact)
     lines = Lines(text)
     rows, problems = _rows(document, lines)
     problems = sorted([*problems, *_balance_problems(document, lines)])
     if problems:
-        raise _error(path, problems)
+        raise FILE.error_of(path, problems)
     rows = [_anchored(row, path.parent) for row in rows]
     return Fleet(
         providers=tuple(rows),
@@ -162,44 +133,12 @@ def parse(raw: bytes, path: Path, on: dt.date | None = None) -> Fleet:
     )
 
 
-def _text(raw: bytes, path: Path) -> str:
-    if len(raw) > LARGEST_BYTES:
-        raise _error(path, [(1, f"larger than {LARGEST_BYTES // 1_000_000} MB: this is no fleet file")])
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _error(path, [(raw.count(b"\n", 0, error.start) + 1, "this is not UTF-8 text")]) from None
-
-
-def _document(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text, parse_float=_exact)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        at = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-        line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
-        where = f" at column {at[2]}" if at and at[2] else ""
-        what = message[: at.start()] if at else message
-        raise _error(path, [(line, f"not TOML{where}: {what[:200]}")]) from None
-    except RecursionError:
-        line = _first_line(text, r"^.*[\[{](?:\s*[\[{]){20}")
-        raise _error(path, [(line, "not TOML: brackets nested too deep")]) from None
-    except ValueError:  # Python refuses to read integers of more than 4,300 digits; the parser lets that through
-        line = _first_line(text, r"^.*\d[\d_]{4000}")
-        raise _error(path, [(line, "not TOML: a number of too many digits")]) from None
-
-
 def _exact(digits: str) -> Decimal:
     """Prices are money: no detour by binary fractions."""
     try:
         return Decimal(digits)
     except InvalidOperation:  # an exponent no computer holds; the row refuses it, with its line
         return Decimal("NaN")
-
-
-def _first_line(text: str, pattern: str) -> int:
-    found = re.search(pattern, text, re.MULTILINE)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _rows(document: dict[str, Any], lines: Lines) -> tuple[list[ProviderRow], list[Problem]]:
@@ -295,24 +234,11 @@ def _label(table: Any, index: int, model: int | None = None) -> str:
 
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:
-    # Even a key may be a secret: someone pastes it where "name =" should stand.
-    secretive = re.match(r"(sk|gsk|pk|xai|nvapi|hf|csk)[-_]", key) or (len(key) >= 16 and re.search(r"\d", key))
-    showable = re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", key) and not secretive
-    what = f'unknown key "{key}"' if showable else "unknown key (not shown)"
     if known is _PROVIDER_KEYS and key in _MODEL_KEYS:
-        return f"{what}; it belongs into a [[provider.model]]"
+        return f"{quoted(key)}; it belongs into a [[provider.model]]"
     if known is _MODEL_KEYS and key in _PROVIDER_KEYS:
-        return f"{what}; it belongs into the [[provider]]"
-    if near := nearest(key, known):
-        return f'{what}; did you mean "{near}"?'
-    return f"{what}; known are {', '.join(known)}"
-
-
-def _error(path: Path, problems: list[Problem]) -> FleetError:
-    lines = [f"{path}:{line}: {what}" for line, what in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f"… and {len(problems) - SHOWN} more")
-    return FleetError("\n".join(lines), hint="fleet.example.toml shows every key")
+        return f"{quoted(key)}; it belongs into the [[provider]]"
+    return unknown(key, known)
 
 
 def _get(known: Mapping[str, _T], name: str, what: str) -> _T:

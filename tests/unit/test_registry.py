@@ -18,9 +18,10 @@ from app.core.errors import FleetError, NotFound
 from app.core.values import Limits, Price, Tier
 from app.dialects import DIALECTS
 from app.registry import secrets
-from app.registry.fleet import LARGEST_BYTES, Fleet, FleetFile, load, parse
+from app.registry.fleet import Fleet, FleetFile, load, parse
 from app.registry.lines import Lines
 from app.registry.rows import PROTOCOLS, ModelRow, ProviderRow
+from app.registry.tomlfile import LARGEST_BYTES
 
 GOOD = """\
 [[provider]]

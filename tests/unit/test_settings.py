@@ -31,12 +31,14 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "redis_url": None,
         "broker_url": None,
         "fleet": None,
+        "newspaper": None,
         "home": Path(".switchyard"),
         "chunk_size": 25,
         "horizon_s": 20.0,
         "health_every_s": 300,
         "sweep_every_s": 10,
         "dispatch_every_s": 2,
+        "press_every_s": 5,
         "lease_s": 30,
         "gate_margin_s": 1.0,
         "connect_timeout_s": 10,
@@ -77,6 +79,15 @@ def test_a_named_fleet_file_goes_before_the_one_here(monkeypatch: pytest.MonkeyP
     Path("fleet.toml").touch()
     monkeypatch.setenv("SWITCHYARD_FLEET", "/srv/other.toml")
     assert load_settings().fleet == Path("/srv/other.toml")
+
+
+def test_the_newspaper_of_the_current_directory_is_found_and_a_named_one_goes_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("newspaper.toml").touch()
+    assert load_settings().newspaper == Path("newspaper.toml")
+    monkeypatch.setenv("SWITCHYARD_NEWSPAPER", "/srv/other.toml")
+    assert load_settings().newspaper == Path("/srv/other.toml")
 
 
 def test_a_dotenv_file_is_not_read() -> None:
