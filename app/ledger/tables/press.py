@@ -44,6 +44,8 @@ editions = Table(
     moment("made_at"),
     moment("published_at"),
     Column("document", JSONB),
+    # The yard's own numbers that it was printed with: figures and charts, counted once.
+    Column("figures", JSONB),
     UniqueConstraint("paper", "kind", "date", "run", name="editions_once"),
     CheckConstraint("kind IN ('daily', 'weekly', 'growth')", name="editions_kind_known"),
     known_states("editions"),

@@ -227,6 +227,8 @@ decisions = Table(
     CheckConstraint("status IN ('decided', 'undecided', 'failed')", name="decisions_status_known"),
     CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="decisions_answer_iff_decided"),
     Index("decisions_job", "job_id", "item_id"),
+    # Reports of a span of time look at the decisions of that span.
+    Index("decisions_decided", "decided_at", postgresql_using="brin"),
 )
 
 # A decision that a retry has taken back: what was decided before, and when it was withdrawn.

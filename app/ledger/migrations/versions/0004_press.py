@@ -90,6 +90,11 @@ CREATE TABLE feed_answers (
     checked_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The yard's own numbers that an edition was printed with: figures and charts, counted once.
+ALTER TABLE editions ADD COLUMN figures jsonb;
+-- A report of a week looks at the decisions of that week, and at no others.
+CREATE INDEX decisions_decided ON decisions USING brin (decided_at);
+
 CREATE TRIGGER editions_transition BEFORE UPDATE OF state ON editions FOR EACH ROW
 WHEN (OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (('open', 'made'), ('made', 'published')))
 EXECUTE FUNCTION refuse_transition();
