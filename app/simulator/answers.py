@@ -1,7 +1,7 @@
 """What the simulated models say: ``[answers]`` of the weather file.
 
     [answers]
-    kind = "gold"                      # gold | recorded | echo | fixed | scripted
+    kind = "gold"                      # gold | recorded | echo | fixed | scripted | journalist
     file = "items.csv"                 # gold: CSV or JSONL; a relative path starts at the weather file
     text_column = "text"
     gold_column = "gold"
@@ -16,6 +16,12 @@
     text = "the same for everyone"
 
     kind = "scripted"                  # line by line, see app.simulator.scripted
+
+    kind = "journalist"                # sorts, writes and checks by what stands in the call: app.simulator.journalist
+    error_rate = { default = 0.05 }    # of the labels
+    lies = { default = 0.0, "llama-3.1-8b" = 0.3 }
+    lie_kinds = ["number", "quote", "name"]
+    gullible = { "llama-3.1-8b" = true }
 
 Where a call holds several items, each is answered as it would be alone, whatever the kind; for all kinds:
 
@@ -39,6 +45,8 @@ import orjson
 
 from app.simulator.ask import Ask
 from app.simulator.finder import Finder
+from app.simulator.journalist import read_journalist
+from app.simulator.lies import Lie
 from app.simulator.packs import MANNERS, items_of, said_of
 from app.simulator.scripted import in_its_role, read_script, role_of
 from app.simulator.weather import WeatherError, refuse_unknown, roll
@@ -212,11 +220,13 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "echo": (),
     "fixed": ("text",),
     "scripted": ("text", "line"),
+    "journalist": ("error_rate", "lies", "lie_kinds", "gullible"),
 }
 
 
-def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answers:
-    """From the parsed ``[answers]`` table; relative paths start at ``base``. Raises ``WeatherError``."""
+def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int, lies: dict[Lie, None] | None = None) -> Answers:
+    """From the parsed ``[answers]`` table; relative paths start at ``base``. ``lies``: where those that are told are
+    written down, each once, in their order. Raises ``WeatherError``."""
     if data is None:
         return Fixed("This is a simulated answer.")
     kind = data.get("kind")
@@ -234,6 +244,8 @@ def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answe
         return Fixed(str(data.get("text", "This is a simulated answer.")))
     if kind == "scripted":
         return read_script(data)
+    if kind == "journalist":
+        return read_journalist(data, seed, {} if lies is None else lies)
     style = data.get("style", {})
     for name in style.values():
         if name not in STYLES:
@@ -242,14 +254,14 @@ def read_answers(data: Mapping[str, Any] | None, base: Path, seed: int) -> Answe
     return Gold(gold, {name: float(rate) for name, rate in data.get("error_rate", {}).items()}, style, seed)
 
 
-def read_packs(data: Mapping[str, Any] | None, base: Path, seed: int) -> Packs:
+def read_packs(data: Mapping[str, Any] | None, base: Path, seed: int, lies: dict[Lie, None] | None = None) -> Packs:
     """As ``read_answers``, for calls of several items too."""
     said = data or {}
     manners = said.get("packs", {})
     for manner in manners.values():
         if manner not in MANNERS:
             raise WeatherError(f"answers: packs must be one of {', '.join(MANNERS)}, not {manner!r}")
-    return Packs(read_answers(data, base, seed), manners, float(said.get("sloppy_rate", 0.1)), seed)
+    return Packs(read_answers(data, base, seed, lies), manners, float(said.get("sloppy_rate", 0.1)), seed)
 
 
 def _read_gold(path: Path, text_column: str, gold_column: str) -> dict[str, str]:

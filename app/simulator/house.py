@@ -12,6 +12,7 @@ from typing import Any
 from app.simulator.answers import Answers, read_packs
 from app.simulator.books import Books, Totals
 from app.simulator.fleet import LIMIT_KEYS, FleetFile, Limits, Model, Provider
+from app.simulator.lies import Lie
 from app.simulator.manners import Vendor
 from app.simulator.meter import Meter, Standing
 from app.simulator.protocols import manners_of
@@ -49,6 +50,8 @@ class House:
         self.kept: list[tuple[str, bytes]] | None = None
         """(provider, body) of every call as it arrived, where somebody wants to look what was sent; None: nobody does.
         It grows with the calls."""
+        self.lies: dict[Lie, None] = {}
+        """What simulated journalists have falsified, in its order. It grows with what they write."""
         self.answers: Answers = read_packs(None, base, seed)
         self.weather = Weather()
         self.set_weather(weather, base, now)
@@ -57,13 +60,14 @@ class House:
         """Replace the events; the answers too where ``data`` names any. Raises ``WeatherError``, changing nothing."""
         weather = Weather.of(data, seed=self.seed, began=now)
         if "answers" in data:
-            self.answers = read_packs(data["answers"], base, self.seed)
+            self.answers = read_packs(data["answers"], base, self.seed, self.lies)
         self.weather = weather
 
     def reset(self) -> None:
         """Empty books and windows. Calls in flight end in the books they began in."""
         self.books = Books()
         self.kept = None if self.kept is None else []
+        self.lies.clear()
         self.meters = {}
         self._ordinals.clear()
         self._called.clear()

@@ -117,6 +117,12 @@ class SimulatorProcess:
             found += page
         return found
 
+    def lies(self) -> list[dict[str, str]]:
+        """``model``, ``kind``, ``text`` and what it ``was``, of every sentence that a simulated journalist falsified
+        since the start or the last ``reset``; each once."""
+        told: list[dict[str, str]] = self._ask("GET", "/books/lies")
+        return told
+
     def weather(self, data: dict[str, Any]) -> None:
         """Replace the weather. Raises ``ValueError`` with the simulator's words where it is not valid."""
         self._ask("POST", "/control/weather", data)

@@ -53,14 +53,23 @@ def in_its_role(ask: Ask, own: str) -> str:
         case "judge":
             return next((key for key, answer in candidates(ask).items() if answer == own), "NONE")
         case "verifier":
-            mark, sure = _mark(ask)
-            checked = _CHECKED.search(ask.last_user)
-            same = checked is not None and json.loads(checked[1]) == own
-            return f"ACCEPT {mark}{sure}" if same else f"REJECT {mark}: it should be {own}"
+            return verdict(ask, "" if checked(ask) == own else f"it should be {own}")
         case "thinker":
             return f"It looks like {own} to me."
         case _:
             return own
+
+
+def checked(ask: Ask) -> str:
+    """The answer that a verifier is shown; empty where there is none."""
+    found = _CHECKED.search(ask.last_user)
+    return str(json.loads(found[1])) if found else ""
+
+
+def verdict(ask: Ask, why: str) -> str:
+    """A verifier's words: ``why`` the answer does not hold, empty where it does."""
+    mark, sure = _mark(ask)
+    return f"REJECT {mark}: {why}" if why else f"ACCEPT {mark}{sure}"
 
 
 def _mark(ask: Ask) -> tuple[str, str]:

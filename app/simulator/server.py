@@ -8,6 +8,7 @@
     GET  /books/calls?after=N&limit=M         the calls themselves, in the order they ended
     GET  /books/usage?from=&to=               totals by provider/model of a span of epoch seconds
     GET  /books/bodies?provider=P&after=N&limit=M     what was sent to a provider, since bodies are kept
+    GET  /books/lies                          what simulated journalists have falsified, each once
     POST /control/keep                        keep the bodies of all calls from now on, refused ones too
     POST /control/weather                     replace the weather (JSON, the same keys as the file)
     POST /control/reset                       empty books and windows
@@ -91,6 +92,8 @@ class Simulator:
                     after = int(request.query.get("after", 0))
                     page = sent[after : after + int(request.query.get("limit", _BODIES))]
                     return _json([body.decode(errors="replace") for body in page])
+                case "GET", "books", "lies":
+                    return _json([lie.as_dict() for lie in house.lies])
                 case "POST", "control", "keep":
                     house.kept = []
                     return _json({})

@@ -404,6 +404,22 @@ def test_the_calls_are_paged_without_a_gap(simulator: SimulatorProcess):
     assert [call["request_ref"] for call in simulator.calls(after=3)] == ["ref-t3", "ref-t4"]
 
 
+def test_the_lies_that_were_told_can_be_asked_for(simulator: SimulatorProcess):
+    simulator.weather({"answers": {"kind": "journalist", "lies": {"m": 1.0}, "lie_kinds": ["number"]}})
+    sentences = {f"1.{n}": f"The council of the town spent {n}00 pounds on bridge number {n}." for n in range(1, 6)}
+    item = json.dumps({"sources": [{"id": "1", "from": "F", "title": "A bridge", "sentences": sentences}]})
+    for _ in range(2):
+        status, _, body = post(simulator, text=item)
+    assert status == 200
+    said = json.loads(content(body))
+    told = simulator.lies()
+    assert [lie["text"] for lie in told] == [claim["text"] for claim in said["sentences"]]
+    assert {(lie["model"], lie["kind"]) for lie in told} == {("m", "number")}
+    assert {lie["was"] for lie in told} <= set(sentences.values())
+    simulator.reset()
+    assert simulator.lies() == []
+
+
 def test_a_provider_added_to_the_file_is_served(tmp_path: Path):
     path = tmp_path / "fleet.toml"
     path.write_text(FLEET)
