@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
+from app.carriers.trouble import Trouble
 from app.core import alerts as core
 from app.core.alerts import Facts, Notice, Quota, Standing, Thresholds
 from app.core.errors import ServiceMissing
@@ -22,7 +23,7 @@ from app.ledger import alerts, health
 from app.ledger.alerts import Waiting
 from app.registry.fleet import FleetFile
 from app.services.scopes import key_scopes
-from app.sinks.letter import Letter, Sink, Trouble
+from app.sinks.letter import Letter, Sink
 
 log = structlog.get_logger(__name__)
 

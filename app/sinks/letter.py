@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.carriers.trouble import Trouble
 from app.core.alerts import Notice
 
 
@@ -16,15 +17,6 @@ class Letter:
     id: str
     at: dt.datetime
     notice: Notice
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A letter that was not taken. ``said`` holds no secret. ``final``: it never will be."""
-
-    said: str
-    retry_after_s: float | None = None
-    final: bool = False
 
 
 class Sink(Protocol):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import orjson
 from pydantic import SecretStr
 
+from app.carriers.trouble import Trouble
+from app.carriers.webhook import taken
 from app.fetch import Fetcher, shown
-from app.sinks.letter import Letter, Trouble
-from app.sinks.webhook import taken
+from app.sinks.letter import Letter
 
 _LONGEST = 2_900
 """Characters of a section's text; Slack takes 3,000."""

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
+from app.carriers.webhook import key_of, sign
 from app.core.alerts import Notice
 from app.fetch import Fetcher
 from app.sinks.letter import Letter
 from app.sinks.mail import MailSink
 from app.sinks.slack import SlackSink
-from app.sinks.webhook import WebhookSink, key_of, sign
+from app.sinks.webhook import WebhookSink
 from tests.integration.receivers import Certified, Got, HttpReceiver, certified, http_receiver, mail_receiver
 
 # The example of the reference libraries (github.com/standard-webhooks/standard-webhooks, libraries).

@@ -1,0 +1,1 @@
+"""How a message leaves for a receiver that somebody named: one file a way."""
