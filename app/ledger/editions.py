@@ -380,13 +380,13 @@ def targets_due(engine: Engine, edition_id: int, now: dt.datetime) -> list[tuple
         return [(row[0], row[1]) for row in rows]
 
 
-def published(engine: Engine, edition_id: int, target: str, at: dt.datetime) -> None:
-    """A target has it. With the last one the edition is published."""
+def published(engine: Engine, edition_id: int, target: str, place: str, at: dt.datetime) -> None:
+    """A target has it, at ``place``. With the last one the edition is published."""
     with engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE publications SET done_at = %s, tries = tries + 1, said = NULL WHERE edition_id = %s AND target = %s"
-            " AND done_at IS NULL",
-            (at, edition_id, target),
+            "UPDATE publications SET done_at = %s, tries = tries + 1, said = NULL, place = %s"
+            " WHERE edition_id = %s AND target = %s AND done_at IS NULL",
+            (at, place, edition_id, target),
         )
         _close(connection, edition_id, at)
 

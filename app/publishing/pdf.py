@@ -1,8 +1,9 @@
 """A page as PDF: by the system's Chromium, else by weasyprint where the extra ``pdf`` is installed.
 
 The page is data: no script of it runs, nothing is loaded for it, neither from the network nor from a file, whatever it
-says; styles within it and ``data:`` images hold. Nothing is printed besides it: no header, no footer, and neither the
-moment nor the browser's name, so that the same page is the same PDF.
+says; styles within it and ``data:`` images hold. One that leads elsewhere by itself is not printed. There is nothing in
+the PDF besides it: no header, no footer, and neither the moment nor the browser's name, so that the same page is the
+same PDF.
 
 Warning: Chromium cannot keep its sandbox up as root, so that there, and only there, it runs with ``--no-sandbox``. Run
 the yard as another user.
@@ -20,6 +21,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 INSTALL = "install Chromium, or pip install 'switchyard[pdf]'"
@@ -58,12 +60,30 @@ class Unmade:
 
 def pdf(html: bytes) -> bytes | Unmade:
     """``html``: one page in UTF-8, whole in itself. Within a minute."""
+    if _leads_away(html):
+        return Unmade("the PDF was not printed: the page leads elsewhere by itself (http-equiv=refresh)")
     browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     if browser is not None:
         return by_chromium(html, browser)
     if importlib.util.find_spec("weasyprint") is not None:
         return by_weasyprint(html)
     return Unmade(f"the PDF wants a browser or weasyprint: {INSTALL}")
+
+
+class _Metas(HTMLParser):
+    """Is there a refresh? It is no loading, so that no policy forbids it."""
+
+    found = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kind = dict(attrs).get("http-equiv") if tag == "meta" else None
+        self.found |= kind is not None and kind.strip().lower() == "refresh"
+
+
+def _leads_away(html: bytes) -> bool:
+    metas = _Metas()
+    metas.feed(html.decode(errors="replace"))
+    return metas.found
 
 
 def by_chromium(html: bytes, browser: str, time_s: float = _TIME_S) -> bytes | Unmade:

@@ -96,12 +96,14 @@ printed_articles = Table(
     Column("url", Text, nullable=False),
 )
 
-# Where an edition went, a row a target: tried again until it is taken or given up.
+# Where an edition went, a row a target: tried again until it is taken or given up. ``place``: where that was when it
+# was taken, for people, without what is secret of it.
 publications = Table(
     "publications",
     metadata,
     Column("edition_id", BigInteger, ForeignKey("editions.id"), primary_key=True),
     Column("target", Text, primary_key=True),
+    Column("place", Text),
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("said", Text),
     Column("given_up", Boolean, nullable=False, server_default="false"),

@@ -68,9 +68,11 @@ CREATE TABLE printed_articles (
     PRIMARY KEY (paper, article)
 );
 
+-- ``place``: where that was when it was taken, for people, without what is secret of it.
 CREATE TABLE publications (
     edition_id bigint NOT NULL REFERENCES editions (id),
     target text NOT NULL,
+    place text,
     tries smallint NOT NULL DEFAULT 0,
     said text,
     given_up boolean NOT NULL DEFAULT false,
