@@ -2,7 +2,8 @@
 
 The name is resolved once, every address it has is checked, and the connection goes to a checked one and nowhere else,
 so that a name that points elsewhere a moment later (DNS rebinding) gains nothing; TLS and the Host header keep the
-name. No redirect is followed, no proxy is read from the environment, no cookie is kept; an answer has a size, counted
+name. No redirect is followed unless the client was made to (feeds move, webhooks do not), and then its target is looked
+at as the first address was. No proxy is read from the environment, no cookie is kept; an answer has a size, counted
 after decompression, and the whole exchange a time. What goes wrong is a value whose words name scheme and host and
 nothing behind them: the path of a webhook is a secret.
 
@@ -74,11 +75,13 @@ _PLAIN = re.compile(r"[^\s\x00-\x20\x7f-\x9f\\]+")
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """``body`` is decompressed; ``headers`` look names up in any case."""
+    """``body`` is decompressed; ``headers`` look names up in any case. ``url``: where the answer came from, after
+    redirects."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,19 @@ class Unfetched:
 
 class _RefusedError(Exception):
     """The address may not be called; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A redirect. ``to`` is as the answer has it."""
+
+    status: int
+    to: str
+
+
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+_CARRIED = frozenset({"accept", "accept-language", "if-modified-since", "if-none-match"})
+"""Headers that go along to another host; whatever else a caller gave was meant for the first."""
 
 
 def shown(url: str) -> str:
@@ -165,7 +181,8 @@ class _Pinned(AbstractResolver):
 class Fetcher:
     """``allow_private``: private, loopback and carrier-grade NAT addresses too; metadata services never.
 
-    ``timeout_s`` bounds the whole exchange, from the name to the last byte.
+    ``timeout_s`` bounds the whole exchange, from the name to the last byte, over all redirects. ``redirects``: how many
+    of them a GET follows.
     """
 
     def __init__(
@@ -175,6 +192,7 @@ class Fetcher:
         allow_http: bool = False,
         timeout_s: float = 15.0,
         max_bytes: int = 1_000_000,
+        redirects: int = 0,
         resolve: Resolve = _system_resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -182,6 +200,7 @@ class Fetcher:
         self._allow_http = allow_http
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._redirects = redirects
         self._resolve = resolve
         self._tls = tls
 
@@ -198,7 +217,7 @@ class Fetcher:
         where = shown(url)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._exchange(method, self._parsed(url), headers, body)
+                return await self._followed(method, self._parsed(url), headers, body)
         except _RefusedError as error:
             return Unfetched(f"{where} is refused: {error}", refused=True)
         except TimeoutError:
@@ -228,7 +247,38 @@ class Fetcher:
             raise _RefusedError("an IPv4 address is written as four decimal numbers")
         return parsed
 
-    async def _exchange(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+    async def _followed(self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+        left = self._redirects if method == "GET" else 0
+        got = await self._exchange(method, url, headers, body)
+        while isinstance(got, _Moved):
+            if got.status not in _FOLLOWED or not left:
+                why = "more redirects than are followed" if self._redirects else "a redirect"
+                raise _RefusedError(f"it answers with {why} (HTTP {got.status}); give the final address")
+            left -= 1
+            target = self._redirected(url, got.to)
+            if target.origin() != url.origin():
+                headers = {name: value for name, value in headers.items() if name.lower() in _CARRIED}
+            url = target
+            try:
+                got = await self._exchange(method, url, headers, body)
+            except _RefusedError as error:
+                raise _RefusedError(f"it redirects, and there: {error}") from None
+        return got
+
+    def _redirected(self, url: URL, to: str) -> URL:
+        """A redirect's target by the rules for the first address."""
+        try:
+            if not _PLAIN.fullmatch(to):
+                raise _RefusedError("it holds blanks, control characters or backslashes")
+            return self._parsed(str(url.join(URL(to))))
+        except _RefusedError as error:
+            raise _RefusedError(f"it redirects to an address that will not do: {error}") from None
+        except (ValueError, TypeError):
+            raise _RefusedError("it redirects to what is no URL") from None
+
+    async def _exchange(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
+    ) -> Fetched | _Moved:
         assert url.raw_host is not None and url.port is not None
         addresses = await self._checked(url.raw_host, url.port)
         connector = aiohttp.TCPConnector(
@@ -248,8 +298,8 @@ class Fetcher:
             session.request(method, url, headers={**_HEADERS, **headers}, data=body, allow_redirects=False) as response,
         ):
             if 300 <= response.status < 400 and response.status != 304:
-                raise _RefusedError(f"it answers with a redirect (HTTP {response.status}); give the final address")
-            return Fetched(response.status, response.headers.copy(), await self._read(response))
+                return _Moved(response.status, response.headers.get("location", ""))
+            return Fetched(response.status, response.headers.copy(), await self._read(response), str(url))
 
     def _trust(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -58,6 +58,10 @@ def http_receiver(tls: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
             match self.path:
                 case "/redirect":
                     self._reply(302, {"Location": f"{receiver.url}/secret"}, b"")
+                case "/round":
+                    self._reply(302, {"Location": "/round"}, b"")
+                case path if path.startswith("/to?"):
+                    self._reply(int(path[4:7]), {"Location": path[8:]}, b"moved" * 20_000)
                 case "/large":
                     self._reply(200, {}, b"x" * 50_001)
                 case "/bomb":

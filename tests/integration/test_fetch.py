@@ -91,6 +91,81 @@ def test_a_redirect_is_not_followed(receiver: HttpReceiver) -> None:
     assert [sent.path for sent in receiver.got] == ["/redirect"]
 
 
+def followed(**more: object) -> Fetcher:
+    return inner(redirects=3, **more)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_client_made_for_it_follows_a_redirect(receiver: HttpReceiver, status: int) -> None:
+    receiver.answers = [(200, {})]
+    got = followed().get(f"{receiver.url}/to?{status}:/to?302:{receiver.url}/feed?a=1", {"If-None-Match": '"1"'})
+    assert isinstance(got, Fetched)
+    assert (got.status, got.body, got.url) == (200, b"ok", f"{receiver.url}/feed?a=1")
+    assert [sent.path for sent in receiver.got][1:] == [f"/to?302:{receiver.url}/feed?a=1", "/feed?a=1"]
+    assert [sent.headers["if-none-match"] for sent in receiver.got] == ['"1"'] * 3
+
+
+def test_redirects_come_to_an_end(receiver: HttpReceiver) -> None:
+    assert "more redirects than are followed" in unfetched(followed().get(f"{receiver.url}/round")).said
+    assert len(receiver.got) == 4
+
+
+def test_a_redirect_of_what_is_posted_is_not_followed(receiver: HttpReceiver) -> None:
+    assert "redirect" in unfetched(followed().post(f"{receiver.url}/redirect", b"body")).said
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://169.254.169.254/latest", "http://[::ffff:169.254.169.254]/", "file:///etc/passwd", "javascript:1", "",
+     "http://user:secret@127.0.0.1/", "http://2130706433/", "//169.254.169.254/x", "gopher://127.0.0.1/"],
+)  # fmt: skip
+def test_a_redirects_target_is_looked_at_like_the_first_address(receiver: HttpReceiver, target: str) -> None:
+    got = unfetched(followed().get(f"{receiver.url}/to?302:{target}"))
+    assert got.refused
+    assert "redirects" in got.said
+    assert "secret" not in got.said
+    assert len(receiver.got) == 1
+
+
+def test_a_public_name_that_redirects_to_loopback_gets_no_further(receiver: HttpReceiver) -> None:
+    """The first name is made to be public by its first look-up only; loopback stays closed."""
+    fetcher = Fetcher(allow_http=True, redirects=3, resolve=lambda host, port: ["127.0.0.1"])
+    assert "loopback" in unfetched(fetcher.get(f"http://{NAME}:{receiver.port}/")).said
+    assert receiver.got == []
+
+
+def test_what_was_meant_for_one_host_is_not_told_another(receiver: HttpReceiver) -> None:
+    receiver.answers = [(200, {})]
+    there = f"http://{NAME}:{receiver.port}/x"
+    fetcher = followed(resolve=lambda host, port: ["127.0.0.1"])
+    given = {"Authorization": "Bearer secret", "Cookie": "a=b", "X-Key": "secret", "If-None-Match": '"1"'}
+    assert isinstance(fetcher.get(f"{receiver.url}/to?302:{there}", given), Fetched)
+    first, second = receiver.got
+    assert first.headers["authorization"] == "Bearer secret"
+    assert second.headers["host"] == f"{NAME}:{receiver.port}"
+    assert second.headers["if-none-match"] == '"1"'
+    assert not {"authorization", "cookie", "x-key"} & set(second.headers)
+
+
+def test_https_does_not_lead_down_to_http(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there to make a certificate with")
+    keys = certified(tmp_path, NAME)
+    with http_receiver(keys.server) as secure, http_receiver() as plain:
+        fetcher = Fetcher(allow_private=True, redirects=3, resolve=lambda host, port: ["127.0.0.1"], tls=keys.client)
+        got = unfetched(fetcher.get(f"https://{NAME}:{secure.port}/to?302:{plain.url}/x"))
+        assert "only https" in got.said
+        assert plain.got == []
+
+
+def test_all_redirects_together_have_one_time(receiver: HttpReceiver) -> None:
+    began = time.monotonic()
+    got = unfetched(followed(timeout_s=0.3).get(f"{receiver.url}/to?302:/to?302:/hang"))
+    assert "did not answer within 0.3 s" in got.said
+    assert time.monotonic() - began < 5
+
+
 def test_no_proxy_is_taken_from_the_environment(receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
