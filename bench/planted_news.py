@@ -28,6 +28,7 @@ FEEDS = ("Herald", "Courier", "Observer", "Tribune", "Gazette")
 ONE_DAY = dt.datetime(2026, 11, 19, 12, 0, tzinfo=dt.UTC)
 NEGATIVES = ("column", "issue")
 _LEAST_FIGURES = 6
+_LEAST_SENTENCES = 10
 _LEAST_CHARS = 600
 """A text has to be so long to be told anew."""
 
@@ -128,7 +129,7 @@ def night(rows: Sequence[dict[str, object]], seed: int, *, each: int, one_day: b
     drawn = [article for article in dice.sample(long, len(long)) if article.title not in twice]
     elsewhere = [drawn.pop() for _ in range(len(NEGATIVES) * each)]
     for kind in wanted:
-        article = next(one for one in drawn if kind != "issue" or len(re.findall(r"\d\d+", one.text)) >= _LEAST_FIGURES)
+        article = next(one for one in drawn if _fits(one, kind))
         drawn.remove(article)
         copy = _copy(article, kind, elsewhere[len(copies) % len(elsewhere)], dice, one_day)
         copies.append(copy)
@@ -144,6 +145,13 @@ def night(rows: Sequence[dict[str, object]], seed: int, *, each: int, one_day: b
         for article, row in zip(originals, rows, strict=True)
     }
     return Night(tuple(articles), copied, origin, kinds, topics)
+
+
+def _fits(article: Article, kind: str) -> bool:
+    """A hard negative may not hold most of what it was made from."""
+    if kind == "issue":
+        return len(re.findall(r"\d\d+", article.text)) >= _LEAST_FIGURES
+    return kind != "column" or len(sentences(article.text)) >= _LEAST_SENTENCES
 
 
 def _list(value: object) -> list[object]:

@@ -35,7 +35,8 @@ MOST_DOUBTFUL = 60
 LEAST_CHAINED = 0.15
 _MOST_CHAINED = 10
 """Articles of a story that another one is held against, the fullest."""
-_OPENING_CHARS = 1_200
+_OPENING_CHARS = 600
+"""Of each telling. A pair of them is short enough to share a call with others (``core.packing``)."""
 _BETWEEN = "+"
 
 _PROMPT = (
