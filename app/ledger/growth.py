@@ -79,18 +79,26 @@ FROM decisions WHERE {_IN_SPAN.format(moment="decided_at")}
 _OF_ITEMS = f"FROM ({_DECIDED}) AS d JOIN jobs j ON j.id = d.job_id"
 
 # An item was settled by the first models asked where no wave came after theirs. It fell back where somebody else was
-# asked after a seat had failed it; as the alert on the fallback rate has it.
+# asked after a seat had failed it; as the alert on the fallback rate has it. Votes and asks have an index by chunk:
+# the span of the week's chunks lets it pass over the others.
 _WAVES = f"""
 WITH d AS MATERIALIZED ({_DECIDED}),
-later AS (
-    SELECT DISTINCT k.chunk_id, item_id FROM asks k, LATERAL unnest(k.item_ids) AS item_id
-    WHERE k.wave > 1 AND k.chunk_id IN (SELECT chunk_id FROM d)
+span AS MATERIALIZED (SELECT min(chunk_id) AS low, max(chunk_id) AS high FROM d),
+asked AS MATERIALIZED (
+    SELECT chunk_id, wave, seat, item_ids, created_at FROM asks
+    WHERE chunk_id BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)
 ),
-fell AS (
-    SELECT DISTINCT v.chunk_id, v.item_id FROM votes v
-    JOIN asks k ON k.chunk_id = v.chunk_id AND k.seat <> v.seat AND k.created_at >= v.cast_at
-               AND v.item_id = ANY(k.item_ids)
-    WHERE v.failure_kind IS NOT NULL AND v.chunk_id IN (SELECT chunk_id FROM d)
+failed AS MATERIALIZED (
+    SELECT chunk_id, item_id, seat, cast_at FROM votes
+    WHERE failure_kind IS NOT NULL AND chunk_id BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)
+),
+later AS MATERIALIZED (
+    SELECT DISTINCT chunk_id, item_id FROM asked, LATERAL unnest(item_ids) AS item_id WHERE wave > 1
+),
+fell AS MATERIALIZED (
+    SELECT DISTINCT v.chunk_id, v.item_id FROM failed v
+    JOIN asked k ON k.chunk_id = v.chunk_id AND k.seat <> v.seat AND k.created_at >= v.cast_at
+                AND v.item_id = ANY(k.item_ids)
 )
 """  # noqa: S608 - no value in it
 _OF_WAVES = (

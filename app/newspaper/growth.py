@@ -133,14 +133,12 @@ def dossier(figures: Sequence[Figure]) -> Dossier:
 
 
 def words(paper: Paper) -> str:
-    """What a writer is told of the report, in the prompt of its job."""
+    """What is to be written, for the prompt of its job."""
     return (
-        f"Write the weekly growth report of {paper.title}, in {paper.language} (ISO 639), style: {paper.style}."
-        " The sources are figures of the system that makes the paper, of the week that has ended, and in brackets of"
-        f" the week before. In at most {paper.words} words tell a reader who runs it how much was done, how reliably,"
-        " how fast and at what cost, what changed most against the week before, and where the failures were."
-        " Copy numbers exactly as they stand; do not add, subtract, divide or round them, and give no reasons"
-        " that are not in the figures. What is said to be unknown is unknown: do not estimate it."
+        f"You write the weekly growth report of {paper.title} out of the figures in the item: they are of the system"
+        " that makes the paper, of the week that has ended, and in brackets of the week before. With a headline, tell a"
+        " reader who runs it how much was done, how reliably, how fast and at what cost, and what changed most. Copy"
+        " each number as it stands: do not add, divide or round any, and give no reasons that are not in the figures."
     )
 
 

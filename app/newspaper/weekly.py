@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
+from app.newspaper.calendar import moment
 from app.newspaper.edition import Chart, Credit, Edition, Page, Piece, Point
 from app.newspaper.material import Dossier, Source
 from app.newspaper.paper import Paper
@@ -26,10 +27,9 @@ _FORMS = ("article", "brief", "headline")
 
 
 def midnight(date: dt.date, tz: ZoneInfo) -> dt.datetime:
-    """The first moment of a date by a clock, in UTC. Where the clock is put forward at midnight that is the moment
-    after; where midnight comes twice, the first of them."""
-    # fold=0 means the first of two, and in a gap the offset before it (PEP 495): both are what is wanted.
-    return dt.datetime.combine(date, dt.time(), tz).astimezone(dt.UTC)
+    """The first moment of a date by a clock, in UTC. Where the clock passes over midnight it is the moment after, and
+    where midnight comes twice the first of them."""
+    return moment(date, dt.time(), tz)
 
 
 def week(date: dt.date, tz: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
@@ -51,12 +51,12 @@ def dossier(editions: Sequence[Edition]) -> Dossier:
     """The pieces of the week's daily editions, most important first from each day in turn, as far as there is room;
     told in the order of the days.
 
-    A day that had no article gives its briefs, and one that had none of these its headlines. Sources are named by
-    their pieces, as in ``pages``: ``a0123456789.2`` is the second sentence of that piece.
+    A day that had no article gives its briefs, and one that had none of these its headlines; opinion is left out.
+    Sources are named by their pieces, as in ``pages``: ``a0123456789.2`` is the second sentence of that piece.
     """
     turns: list[tuple[int, int, Source]] = []
     for day, (edition, placed) in enumerate(_numbered(editions)):
-        pieces = [piece for _, piece in placed]
+        pieces = [piece for _, piece in placed if not piece.opinion]
         forms = {piece.form for piece in pieces}
         form = next((form for form in _FORMS if form in forms), None)
         best = sorted((piece for piece in pieces if piece.form == form), key=_importance)
@@ -71,13 +71,12 @@ def dossier(editions: Sequence[Edition]) -> Dossier:
 
 
 def words(paper: Paper) -> str:
-    """What a writer is told of the narrative, in the prompt of its job."""
+    """What is to be written, for the prompt of its job."""
     return (
-        f"Write the story of the week for {paper.title}, in {paper.language} (ISO 639), style: {paper.style}."
-        " The sources are what the paper printed in the last seven days, each with its date. In at most"
-        f" {2 * paper.words} words tell what the week was about: the few threads that run through it, what began, what"
-        " went on and what ended, each with its days. Do not list everything, and say nothing that the sources do not"
-        " say."
+        f"You write the story of the week for {paper.title} out of the pieces in the item, which it printed in the last"
+        " seven days, each with its day. With a headline, tell in one flowing narrative what the week was about: the"
+        " few threads that run through it, what began, what went on and what ended. Do not list everything, and do not"
+        " say that things hang together where they do not."
     )
 
 
