@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d[\d.,:]*\d|\d")
 _QUOTED = re.compile(r"[\"“”„«»]([^\"“”„«»]+)[\"“”„«»]")
 _MARKS = re.compile(r"[\"“”„«»]")
-_ENDINGS = ("ings", "ing", "ied", "ies", "ers", "er", "ed", "es", "ly", "s")
+_ENDINGS = ("ings", "ing", "ied", "ies", "ers", "er", "ed", "es", "ly", "s", "e", "y")
 _LEAST_STEM = 3
 _MOSTLY = 0.75
 """Share of a sentence's words that has to stand in what it cites."""

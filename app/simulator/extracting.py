@@ -18,13 +18,14 @@ from app.simulator.comparing import balanced, likeness, words
 
 LEAST, MOST = 4, 8
 """Sentences of an article."""
+_MOST_IN_TURN = 14
 _ONE_STORY = 0.3
-_REPEATS = 0.5
+_REPEATS, _SAYS_THE_HEADLINE = 0.5, 0.5
 _LEAST_WORDS, _LONG_WORDS, _LEAST_SHORTENED = 3, 30, 10
 _OF_OTHERS = 2
 """Sentences taken from each further telling, at most."""
 _SHARE_OF_FULLEST = 0.7
-_ORDERS = re.compile(r"\b(?:ignore|disregard|forget)\b.*\b(?:instructions?|prompts?)\b|\byou are now\b", re.IGNORECASE)
+_ORDERS = re.compile(r"\b(?:previous|these|above|your) (?:instructions|prompts?)\b|\byou are now\b", re.IGNORECASE)
 _LEANS = re.compile(
     r"(?:He|She|It|They|We|His|Her|Its|Their|This|That|These|Those|But|And|So|Then|Both|Neither|One|Others?|There|"
     r"The (?:others?|former|latter|first|second|same|work|company|new|old|ship|county|team)|Even so|Instead|However|"
@@ -77,18 +78,18 @@ def article(item: Mapping[str, Any], wanted_words: int, *, summed_up: bool = Tru
     if not usable:
         raise ValueError("no source says anything")
     together = _of_one_story([one for one, _ in usable])
-    if together:
-        usable.sort(key=lambda pair: -len(pair[0].text))
-        chosen = _merged(usable, wanted_words)
-    else:
+    if not together:
         chosen = _in_turn(usable, wanted_words)
+        return _headline(usable[0][0], usable[0][1][0], refused), chosen[0], chosen
+    usable.sort(key=lambda pair: -len(pair[0].text))
+    chosen = _merged(usable, wanted_words)
     headline = _headline(usable[0][0], usable[0][1][0], refused)
     summary = chosen[0]
-    if together and len(usable) > 1:
+    if len(usable) > 1:
         other, names = usable[1]
         summary = _said(other, names[0])
         chosen = [one for one in chosen if one.cites != summary.cites]
-    elif together and summed_up and len(chosen) > 1:
+    elif summed_up and len(chosen) > 1:
         chosen = chosen[1:]
     return headline, summary, chosen[:MOST]
 
@@ -152,7 +153,7 @@ def _in_turn(usable: Sequence[tuple[Told, list[str]]], wanted_words: int) -> lis
     size = 0
     for turn in zip_longest(*(_opening(one, names) for one, names in usable)):
         for at, said in enumerate(turn):
-            if said is None or len(rows) > MOST:
+            if said is None or len(rows) >= _MOST_IN_TURN:
                 continue
             size += len(words(said.text))
             if size <= wanted_words or len(rows) < LEAST:
@@ -161,11 +162,12 @@ def _in_turn(usable: Sequence[tuple[Told, list[str]]], wanted_words: int) -> lis
 
 
 def _opening(one: Told, names: Sequence[str]) -> list[Said]:
-    own = [_said(one, name) for name in names if not _LEANS.match(one.sentences[name])][:2] or [_said(one, names[0])]
+    own = [_said(one, name) for name in names if not _LEANS.match(one.sentences[name])] or [_said(one, names[0])]
     if len(one.sentences) == 1 or not one.title:
-        return own
+        return own[:2]
     stop = "" if one.title[-1] in ".!?" else "."
-    return [Said(f"{one.title}{stop}", (f"{one.id}.0",)), *own[:1]]
+    below = [said for said in own if likeness(said.text, one.title) < _SAYS_THE_HEADLINE] or own
+    return [Said(f"{one.title}{stop}", (f"{one.id}.0",)), below[0]]
 
 
 def _headline(one: Told, first: str, refused: Sequence[str]) -> Said:

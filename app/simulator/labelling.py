@@ -22,11 +22,12 @@ _TITLE_COUNTS = 2
 
 _WEIGHTY = {
     3: "killed dead dies war election earthquake explosion",
-    2: "record budget rescued crash flood strike billion reopens reopened discovered comet lost first",
-    1: "million jobs council hospital opens closes close wins win champion county final fire vote voted schools",
+    2: "record budget rescued crash flood strike billion reopens reopened discovered comet lost ferry lifeboat",
+    1: "million jobs council hospital closes close closed wins win champion county final cup crowd beat fire vote "
+    "schools found passengers patients finest finish trains",
 }
 _WEIGHTS = {stem(word): weight for weight, row in _WEIGHTY.items() for word in row.split()}
-_FRONT, _MAJOR = 7, 4
+_FRONT, _MAJOR = 6, 3
 _SELLS = re.compile(
     r"\b(?:order now|buy|half-price|special offer|save up to|absolutely free|free brochure|call us|showroom|discount|"
     r"terms and conditions|no obligation|do not miss)\b",
@@ -89,6 +90,8 @@ def _by_likeness(labels: Sequence[str], pair: tuple[str, str]) -> str:
 
 
 def _importance(item: str) -> str:
+    if _genre(item) == "opinion":
+        return "major"
     weight = sum(_WEIGHTS.get(word, 0) for word in stems(item))
     return "front" if weight >= _FRONT else "major" if weight >= _MAJOR else "minor"
 
