@@ -58,14 +58,27 @@ class Unmade:
     said: str
 
 
+def maker() -> str | None:
+    """What PDFs are made with here, for people; None: nothing."""
+    return _browser() or ("weasyprint" if _weasyprint() else None)
+
+
+def _browser() -> str | None:
+    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+
+
+def _weasyprint() -> bool:
+    return importlib.util.find_spec("weasyprint") is not None
+
+
 def pdf(html: bytes) -> bytes | Unmade:
     """``html``: one page in UTF-8, whole in itself. Within a minute."""
     if _leads_away(html):
         return Unmade("the PDF was not printed: the page leads elsewhere by itself (http-equiv=refresh)")
-    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    browser = _browser()
     if browser is not None:
         return by_chromium(html, browser)
-    if importlib.util.find_spec("weasyprint") is not None:
+    if _weasyprint():
         return by_weasyprint(html)
     return Unmade(f"the PDF wants a browser or weasyprint: {INSTALL}")
 

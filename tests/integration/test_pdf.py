@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.publishing.pdf import Unmade, by_chromium, by_weasyprint, pdf
+from app.publishing.pdf import Unmade, by_chromium, by_weasyprint, maker, pdf
 from tests.integration.receivers import http_receiver
 from tests.integration.small_yard import until
 
@@ -74,6 +74,7 @@ def made_of(html: bytes) -> bytes:
 
 @chromium
 def test_a_page_is_printed_as_it_is_and_nothing_besides() -> None:
+    assert maker() == BROWSER
     made = pdf(page())
     assert isinstance(made, bytes)
     assert made.startswith(b"%PDF-")
@@ -173,6 +174,7 @@ def test_without_anything_to_print_with_the_line_to_install_is_said(
     if importlib.util.find_spec("weasyprint") is not None:
         pytest.skip("weasyprint is installed")
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert maker() is None
     assert pdf(page()) == Unmade(
         "the PDF wants a browser or weasyprint: install Chromium, or pip install 'switchyard[pdf]'"
     )
