@@ -139,14 +139,19 @@ def by_weasyprint(html: bytes) -> bytes | Unmade:
     from weasyprint import HTML
 
     try:
-        made: bytes = HTML(string=html.decode(), url_fetcher=_nothing).write_pdf()
+        made: bytes = HTML(string=html.decode(), url_fetcher=_Nothing()).write_pdf()
     except Exception as error:  # any fault of a page in a renderer of this size; the edition appears without its PDF
         return Unmade(f"the PDF was not printed: weasyprint failed with {type(error).__name__}")
     return made
 
 
-def _nothing(url: str, *_: object, **__: object) -> dict[str, object]:
-    raise ValueError("nothing is loaded for a page")
+class _Nothing:
+    """Loads nothing. weasyprint calls it, and newer ones ask it whether a page fails over what it lacks."""
+
+    _fail_on_errors = False
+
+    def __call__(self, url: str, *_: object, **__: object) -> dict[str, object]:
+        raise ValueError("nothing is loaded for a page")
 
 
 def _unstamped(made: bytes) -> bytes:
