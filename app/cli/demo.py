@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import shlex
-import shutil
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli import servers
+from app.cli.interrupts import INTERRUPTED, command_on, interruptible
 from app.cli.output import put, put_json, say
 from app.core.errors import ServiceMissing
 
@@ -29,7 +23,6 @@ if TYPE_CHECKING:
 _TEAM, _USE_CASE = "demo", "headlines"
 _SEATED_S = 30.0
 _OTHERS_S = 3.0
-_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -41,15 +34,15 @@ def demo(as_json: Annotated[bool, typer.Option("--json", help="The summary in JS
     from app.demo.stage import Stage
 
     home = servers.load().home / "demo"
-    command = _command(home)
-    with _interruptible():
+    command = command_on(home)
+    with interruptible():
         stage = Stage(home)
         say("starting twelve simulated providers and a yard of its own ...")
         try:
             end = _play(stage, command, as_json)
         except KeyboardInterrupt:
             say(f"stopped; everything is kept in {home}")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
     if end.undecided or end.failed or end.pending:
         raise typer.Exit(1)
 
@@ -139,35 +132,3 @@ def _interrupted(engine: Engine, job_id: str, command: str) -> None:
     say(f"  see them:  {command} results {job_id}")
     say("  go on:     run the demonstration again; it takes up this job where it stands")
     say("stopping ...")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """A signal that ends us does it once and in order; what follows it does not disturb the stopping."""
-
-    def end(*_: object) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _command(home: Path) -> str:
-    """How to call `switchyard` on this home from the directory we are in."""
-    here = Path.cwd()
-    shown = home.absolute()
-    path = shown.relative_to(here) if shown.is_relative_to(here) else shown
-    script = Path(sys.argv[0]).absolute()
-    on_path = shutil.which("switchyard")
-    if on_path is not None and Path(on_path).resolve() == script.resolve():
-        name = "switchyard"
-    else:
-        name = str(script.relative_to(here) if script.is_relative_to(here) else script)
-    return f"SWITCHYARD_HOME={shlex.quote(str(path))} {shlex.quote(name)}"

@@ -6,12 +6,13 @@ import datetime as dt
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from app.cli import servers
+from app.cli.findings import Finding
+from app.cli.press_examination import newspaper
 from app.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
@@ -21,20 +22,11 @@ if TYPE_CHECKING:
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``missing``: a service is not there. ``wrong``: must be mended. ``warn``: should be."""
-
-    what: str
-    state: Literal["ok", "warn", "wrong", "missing"]
-    said: str
-    advice: str = ""
-
-
 def examine() -> list[Finding]:
     """All findings, services first. Raises ``UsageError`` where the environment itself cannot be read."""
     found = servers.settings(database=False, redis=False)
-    return [*_database(found), *_redis(found), *_broker(found), *_fleet(found), *_alerts(found), *_settings(found)]
+    looked = (_database, _redis, _broker, _fleet, newspaper, _alerts, _settings)
+    return [finding for look in looked for finding in look(found)]
 
 
 def _database(found: Settings) -> Iterator[Finding]:

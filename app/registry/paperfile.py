@@ -102,7 +102,10 @@ def _echo(document: Mapping[str, Any], detail: ErrorDetails) -> bool:
 
 
 def _prepared(value: Any, place: Place = ()) -> Any:
-    """As the strict model takes it: arrays are tuples, and a time of day may be written as a string."""
+    """As the strict model takes it: arrays are tuples, a time of day may be written as a string, and a kind of edition
+    that there is none of is ``false``: TOML has no null."""
+    if value is False and len(place) == 1 and place[0] in KINDS:
+        return None
     if isinstance(value, dict):
         return {key: _prepared(each, (*place, key)) for key, each in value.items()}
     if isinstance(value, list):

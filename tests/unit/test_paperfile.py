@@ -55,6 +55,7 @@ def test_the_example_loads_and_its_defaults_are_those_it_names() -> None:
     # What stands behind "# key = value" before the first table is a default: taken out, nothing changes.
     before = text[: text.index("[daily]")]
     named = tomllib.loads("\n".join(re.findall(r"^# (\w+ = .*)$", before, re.MULTILINE)))
+    assert named.pop("daily") is False
     assert set(named) == {"name", "style", "words", "stories", "front", "max_age_hours", "max_cost_usd"}
     for key, value in named.items():
         if key != "max_cost_usd":
@@ -64,7 +65,7 @@ def test_the_example_loads_and_its_defaults_are_those_it_names() -> None:
 
 
 def test_every_line_of_the_example_may_be_uncommented() -> None:
-    text = (ROOT / "newspaper.example.toml").read_text()
+    text = (ROOT / "newspaper.example.toml").read_text().replace("# daily = false", "")
     paper = parse(re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE).encode(), Path("n.toml"))
     assert paper.publish.mail is not None
     assert paper.publish.webhook is not None
@@ -82,6 +83,11 @@ def test_a_time_of_day_is_a_string_or_a_time(at: str) -> None:
 @pytest.mark.parametrize("at", ["5", "5.5", '"5:30"', '"24:00"', '"05:30+02:00"', "true", "2026-11-20", '["05:30"]'])
 def test_nothing_else_is_a_time_of_day(at: str) -> None:
     assert said(f"{LEAST}[daily]\nat = {at}\n") == ['12: daily: at must be a time of day, such as "05:30"']
+
+
+def test_a_paper_may_have_no_daily_edition() -> None:
+    assert parse(b"daily = false\n" + LEAST.encode(), Path("n.toml")).daily is None
+    assert said(f"daily = true\n{LEAST}") == ["1: daily must be a table"]
 
 
 @pytest.mark.parametrize(
