@@ -196,17 +196,23 @@ def _shown(value: float, unit: Unit) -> str:
 
 
 def _sentence(figure: Figure) -> str:
-    unit = _unit(figure.id)
+    """``Calls made: 12,345, up 12.2% from 11,002 the week before.`` Each number stands among the words that a writer
+    would put around it, for that is how numbers that changed places are found out."""
+    said = f"{figure.name}: {figure.shown}"
     if figure.before is None:
-        return f"{figure.name}: {figure.shown}."
-    return f"{figure.name}: {figure.shown} (the week before: {_shown(figure.before, unit)}{_change(figure, unit)})."
+        return f"{said}."
+    unit = _unit(figure.id)
+    before = _shown(figure.before, unit)
+    change = _change(figure.value, figure.before, unit)
+    if before == figure.shown:
+        return f"{said}, the same as the week before."
+    return (
+        f"{said}, {change} from {before} the week before." if change else f"{said}, against {before} the week before."
+    )
 
 
-def _change(figure: Figure, unit: Unit) -> str:
-    """``; up 12.5%``, of a share in percentage points; nothing where it stayed, or there is nothing to compare."""
-    before = figure.before or 0.0
-    by = figure.value - before
-    size = f"{abs(by) * 100:.1f} percentage points" if unit == "share" else f"{abs(by) / before:.1%}" if before else ""
-    if not size or size.startswith("0.0"):
-        return ""
-    return f"; {'up' if by > 0 else 'down'} {size}"
+def _change(value: float, before: float, unit: Unit) -> str:
+    """``up 12.5%``, of a share in percentage points; empty where it is too small to tell, or nothing to compare."""
+    by = value - before
+    size = f"{abs(by) * 100:.1f} percentage points" if unit == "share" else f"{abs(by) / before:,.1%}" if before else ""
+    return f"{'up' if by > 0 else 'down'} {size}" if size and not size.startswith("0.0") else ""

@@ -82,14 +82,15 @@ def test_each_figure_is_a_sentence_with_the_week_before_and_the_change() -> None
     (source,) = told.sources
     assert list(source.sentences) == [f"g.{n}" for n in range(1, len(figures) + 1)]
     by_id = dict(zip((figure.id for figure in figures), source.sentences.values(), strict=True))
-    assert by_id["calls"] == "Calls made: 12,345 (the week before: 11,002; up 12.2%)."
+    assert by_id["calls"] == "Calls made: 12,345, up 12.2% from 11,002 the week before."
     assert by_id["decided_share"] == (
-        "Share of items that were decided: 90.0% (the week before: 88.9%; up 1.1 percentage points)."
+        "Share of items that were decided: 90.0%, up 1.1 percentage points from 88.9% the week before."
     )
+    assert by_id["failed_share"].endswith("10.0%, down 1.2 percentage points from 11.2% the week before.")
     assert by_id["p95_ms"] == "Time within which 95 of 100 answers came: 2.5 s."
-    assert by_id["jobs"] == "Jobs submitted: 3 (the week before: 3)."
-    assert by_id["calls.provider.p9"] == "Calls to p9: 9 (the week before: 0)."
-    assert by_id["failed_calls.kind.rate_limit"] == "Calls that failed with rate limit: 4 (the week before: 0)."
+    assert by_id["jobs"] == "Jobs submitted: 3, the same as the week before."
+    assert by_id["calls.provider.p9"] == "Calls to p9: 9, against 0 the week before."
+    assert by_id["failed_calls.kind.rate_limit"] == "Calls that failed with rate limit: 4, against 0 the week before."
     first = growth.dossier(growth.figures(WEEK, NOTHING)).sources[0].sentences
     assert not any("before" in sentence for sentence in first.values()), "there was no week before"
 
