@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ import pytest
 from app.ledger import door, editions, press_reports, reports
 from app.ledger import growth as ledger
 from app.ledger.states import JobState
-from app.newspaper import weekly
+from app.newspaper import growth, weekly
 from app.newspaper.edition import Dropped, Edition, Page, Piece
 from app.newspaper.material import FeedReport
 from app.newspaper.paper import Paper
@@ -434,8 +435,8 @@ def test_the_papers_own_numbers_are_of_what_was_printed_last(yard: SmallYard) ->
     make(SUNDAY - dt.timedelta(8), 1, ["brief"])
     make(SUNDAY, 1, ["article"])
     open_edition(yard, "daily", SUNDAY - dt.timedelta(1))
-    growth = open_edition(yard, "growth", SUNDAY)
-    figures = {figure.id: (figure.value, figure.before) for figure in gather_growth(yard.engine, PAPER, growth)[0]}
+    report = open_edition(yard, "growth", SUNDAY)
+    figures = {figure.id: (figure.value, figure.before) for figure in gather_growth(yard.engine, PAPER, report)[0]}
     assert {id_: figures[id_] for id_ in ("editions", "editions_on_time", "articles", "briefs")} == {
         "editions": (3, 1),
         "editions_on_time": (2, 1),
@@ -443,3 +444,31 @@ def test_the_papers_own_numbers_are_of_what_was_printed_last(yard: SmallYard) ->
         "briefs": (1, 1),
     }
     assert (figures["sources"], figures["feeds_failed"]) == ((15, 5), (3, 1))
+
+
+def test_the_reports_step_gets_through_limits_that_fall_one_after_the_other(small_yard: SmallYard) -> None:
+    """Of six who may write, five are at one limit or another: the sixth writes."""
+    names = "abcdef"
+    yard = small_yard.open([vendor(n, tier="standard", quality=0.9 - i / 10) for i, n in enumerate(names)])
+    yard.weather(
+        {"provider": "a", "kind": "quota"},
+        {"provider": "b", "kind": "rate_limit", "retry_after": 600.0},
+        {"provider": "c", "kind": "billing", "status": 402},
+        {"provider": "d", "kind": "error", "status": 529},
+        {"provider": "e", "kind": "deprecated"},
+        kind="fixed",
+        text="The week in figures.",
+    )
+    step = PAPER.steps.growth
+    item = json.dumps({"sources": [{"id": "g", "sentences": {"g.1": "Calls made: 3."}}]})
+    job = yard.submit(
+        texts=[item], task="generate", labels=[], strategy=step.strategy, tier=step.tier, prompt=growth.words(PAPER)
+    )
+    yard.work()
+    assert yard.decisions() == [("i1", "decided", "The week in figures.", None)]
+    edition = open_edition(yard, "growth", SUNDAY)
+    begin(yard, edition, "growth:write", job)
+    made = press_reports.making(yard.engine, edition.id)
+    answered = [hand.deployment for hand in made.hands if hand.calls > hand.failed]
+    assert answered == ["f/m"]
+    assert {w.provider for w in made.weather} == set("abcde")
