@@ -105,6 +105,11 @@ _PLOYS = tuple(
         r"(?:users?|editors?|humans?|operators?|developers?|anyone)\b",
         r"\b(?:reveal|show|print|repeat|output|disclose|leak) (?:me )?(?:your|the) (?:\w+ )?"
         r"(?:system prompt|hidden prompt|initial prompt|instructions|api keys?)\b",
+        rf"{_ORDER}(?:do not|don'?t|never) (?:mention|reveal|repeat|discuss|acknowledge|quote|print) (?:these|this|the"
+        r"|any|such|those)(?: \w+)?? (?:instructions?|prompts?|messages?|orders?|directions?)\b",
+        # whoever is told who he is now; by a possessive too: "the bakery's press office"
+        r"(?:^|[.!?:;,\n\"“‘(\[*>-]\s*|\bthat )you are now (?:an? |the |my |our |in )(?:[\w'’-]+ ){0,4}?"
+        r"(?:office|officer|editor|agent|assistant|spokes\w+|writer|reporter|journalist|model|bot|chatbot|mode|system|critic|author)\b",
         r"\byour (?:new |real |only |actual |true )(?:task|job|instructions?|goal|role|orders?) (?:is|are)\b",
         r"\b(?:stop|quit) (?:summari[sz]ing|classifying|processing|following) (?:and|the|this|your)\b",
         r"\b(?:skip|pass|approve) (?:the |all |any )?(?:fact.?check\w*|checks?|verification)\b[^.\n]{0,30}\b(?:this"

@@ -80,7 +80,7 @@ def test_one_feed_is_broken_and_can_be_read_all_the_same() -> None:
 def test_there_are_some_forty_whole_articles_and_none_has_a_date(articles: dict[str, Article]) -> None:
     assert 40 <= len(articles) <= 48
     lengths = [len(one.text.split()) for one in articles.values()]
-    assert min(lengths) >= 75 and max(lengths) <= 300
+    assert min(lengths) >= 70 and max(lengths) <= 300
     assert sum(length >= 120 for length in lengths) >= 36
     assert not any(one.published for one in articles.values())
     assert all(one.author for one in articles.values() if one.feed != "Parish Notes")
@@ -98,7 +98,7 @@ def test_it_has_what_a_newsroom_has_to_cope_with(articles: dict[str, Article]) -
     ):
         assert trick in raw
     whole = "\n".join(one.text for one in articles.values())
-    for trick in ("IGNORE ALL", "stolen", "alert", "169.254", "127.0.0.1"):
+    for trick in ("IGNORE ALL", "instructions", "press office", "stolen", "alert", "169.254", "127.0.0.1"):
         assert trick not in whole
     assert "Order now and save up to 50%" in whole and "I believe that a town" in whole and "Die neue" in whole
 
