@@ -70,6 +70,7 @@ _OF_GROUPS: tuple[tuple[str, str, str], ...] = (
     ("items_decided", "use", "Items decided for {}"),
     ("failed_calls", "kind", "Calls that failed with {}"),
 )
+_SOURCE = "g"
 _UNITS: dict[str, Unit] = {name: unit for name, _, unit in _FIGURES}
 
 
@@ -123,13 +124,17 @@ def charts(this: Counts, first: dt.date, zone: str) -> tuple[Chart, ...]:
 
 
 def dossier(figures: Sequence[Figure]) -> Dossier:
-    """Each figure as a sentence to cite: ``g.1`` is the first. What it changed by is in it, so that a writer need not
-    reckon."""
-    sentences = {f"g.{n}": _sentence(figure) for n, figure in enumerate(figures, 1)}
+    """Each figure as a sentence to cite. What it changed by is in it, so that a writer need not reckon."""
+    sentences = {citation(n): _sentence(figure) for n, figure in enumerate(figures, 1)}
     return Dossier(
         id="growth",
-        sources=(Source(id="g", name="the yard's ledger", title="The week in figures", sentences=sentences),),
+        sources=(Source(id=_SOURCE, name="the yard's ledger", title="The week in figures", sentences=sentences),),
     )
+
+
+def citation(n: int) -> str:
+    """Of the ``n``-th figure, from 1: ``g.1``."""
+    return f"{_SOURCE}.{n}"
 
 
 def words(paper: Paper) -> str:

@@ -163,7 +163,7 @@ def _source(edition: Edition, piece: Piece) -> Source:
 
 def _headline(edition: Edition, piece: Piece, paper: Paper) -> Piece:
     base = paper.publish.url
-    url = "" if base is None else f"{base.rstrip('/')}/{edition.name}/"
+    url = "" if base is None else f"{base.rstrip('/')}/{edition.name}/index.html"
     printed_in = Credit(name=edition.title, title=f"Edition of {edition.date}", url=url)
     return Piece(
         id=piece.id,

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.newspaper import growth
-from app.newspaper.edition import Figure
+from app.newspaper.edition import Edition, Figure, Narrative
 from app.newspaper.growth import Counts
+from app.newspaper.material import Claim
 from app.newspaper.paper import Paper
+from app.newspaper.setting.html import edition_page
 
 WEEK = Counts(
     {
@@ -33,6 +35,13 @@ WEEK = Counts(
 )  # fmt: skip
 BEFORE = Counts({**WEEK.totals, "calls": 11002, "items_decided": 80, "p95_ms": None, "cost_micro": 1_000_000})
 NOTHING = Counts({})
+PAPER = Paper.model_validate(
+    {
+        "title": "The Specimen",
+        "desk": [{"name": "world", "title": "World", "description": "the world"}],
+        "feed": [{"name": "One", "url": "https://example.com/feed"}],
+    }
+)
 
 
 def shown(figures: tuple[Figure, ...]) -> dict[str, str]:
@@ -110,6 +119,25 @@ def test_whatever_was_counted_becomes_finite_figures_and_sentences(counts: Any, 
             assert int(figure.shown.replace(",", "")) == counts[figure.id]
 
 
+def test_the_printed_report_leads_from_a_sentence_to_its_figure() -> None:
+    figures = growth.figures(WEEK, BEFORE)
+    n = [figure.id for figure in figures].index("calls") + 1
+    claim = Claim(text="The yard made 12,345 calls.", cites=(growth.citation(n),))
+    edition = Edition(
+        paper="paper",
+        title="The Specimen",
+        language="en",
+        kind="growth",
+        date=dt.date(2026, 11, 1),
+        narrative=Narrative(headline="More calls", sentences=(claim,)),
+        figures=figures,
+        charts=growth.charts(WEEK, dt.date(2026, 10, 25), "UTC"),
+    )
+    page = edition_page(edition, PAPER)
+    assert f'<a href="#f{n}" dir="auto">Calls made</a>' in page
+    assert f'<tr id="f{n}"><th scope="row"><bdi>Calls made</bdi></th><td class="n"><bdi>12,345</bdi></td>' in page
+
+
 def test_charts_have_every_day_and_empty_ones_are_left_out() -> None:
     charts = {chart.id: chart for chart in growth.charts(WEEK, dt.date(2026, 10, 25), "Europe/Berlin")}
     assert [(p.at, p.value) for p in charts["calls-by-day"].points] == [
@@ -123,12 +151,5 @@ def test_charts_have_every_day_and_empty_ones_are_left_out() -> None:
 
 
 def test_the_prompts_words_hold_no_figure() -> None:
-    paper = Paper.model_validate(
-        {
-            "title": "The Specimen",
-            "desk": [{"name": "world", "title": "World", "description": "the world"}],
-            "feed": [{"name": "One", "url": "https://example.com/feed"}],
-        }
-    )
-    assert "The Specimen" in growth.words(paper)
-    assert re.findall(r"\d+", growth.words(paper)) == []
+    assert "The Specimen" in growth.words(PAPER)
+    assert re.findall(r"\d+", growth.words(PAPER)) == []

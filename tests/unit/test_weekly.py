@@ -165,7 +165,7 @@ def test_pages_of_the_week_are_headlines_by_desk_with_their_sources_and_edition(
     top = pages[0].pieces[0]
     assert (top.form, top.sentences, top.importance) == ("headline", (), "front")
     assert [(c.name, c.url) for c in top.credits] == [
-        ("The Specimen", "https://paper.example/news/2026-11-17/"),
+        ("The Specimen", "https://paper.example/news/2026-11-17/index.html"),
         ("Feed 2", "https://example.com/a"),
     ]
     unpublished = PAPER.model_copy(update={"publish": PAPER.publish.model_copy(update={"url": None})})

@@ -18,6 +18,7 @@ from itertools import groupby
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.newspaper import growth
 from app.newspaper.edition import Chart, Credit, Edition, Page, Piece
 from app.newspaper.material import Claim
 from app.newspaper.paper import Paper
@@ -190,6 +191,7 @@ def _lead(edition: Edition, sections: Sequence[Section]) -> tuple[list[Target], 
     if edition.narrative is None:
         return [], ()
     known = {figure.id: Target(f"f{n}", figure.name, "") for n, figure in enumerate(edition.figures, 1)}
+    known |= {growth.citation(n): known[figure.id] for n, figure in enumerate(edition.figures, 1)}
     known |= {told.piece.id: Target(told.anchor, told.piece.headline, one.title) for one in sections for told in one}
     numbers: dict[str, int] = {}
     for claim in edition.narrative.sentences:
