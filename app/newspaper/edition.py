@@ -70,6 +70,8 @@ class Figure(Value):
     shown: str
     before: float | None = None
     """The same of the week before."""
+    before_shown: str = ""
+    """How that is printed; left out: in the form of ``shown``."""
 
 
 class Point(Value):

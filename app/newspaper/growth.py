@@ -95,7 +95,7 @@ def charts(this: Counts, first: dt.date, zone: str) -> tuple[Chart, ...]:
     """Of the week that begins on ``first``; one that would be empty is left out. ``zone``: by whose clock days end."""
     note = f"From the yard's ledger. A day ends at midnight in {zone}."
     unpriced = _values(this.totals)["unpriced_calls"] or 0
-    dear = note if not unpriced else f"{note} Not in it: {_shown(unpriced, 'count')} calls of unknown cost."
+    dear = note if not unpriced else f"{note} Calls of unknown cost, which are not in it: {_shown(unpriced, 'count')}."
     days = (
         ("calls", "Calls a day", "line", "", note),
         ("cost", "Known cost a day", "line", "USD", dear),
@@ -182,7 +182,9 @@ def _plain(kind: str) -> str:
 
 
 def _figure(id_: str, name: str, value: float, before: float | None) -> Figure:
-    return Figure(id=id_, name=name, value=value, shown=_shown(value, _unit(id_)), before=before)
+    unit = _unit(id_)
+    was = "" if before is None else _shown(before, unit)
+    return Figure(id=id_, name=name, value=value, shown=_shown(value, unit), before=before, before_shown=was)
 
 
 def _unit(id_: str) -> Unit:
@@ -206,18 +208,19 @@ def _sentence(figure: Figure) -> str:
     said = f"{figure.name}: {figure.shown}"
     if figure.before is None:
         return f"{said}."
-    unit = _unit(figure.id)
-    before = _shown(figure.before, unit)
-    change = _change(figure.value, figure.before, unit)
-    if before == figure.shown:
+    if figure.before_shown == figure.shown:
         return f"{said}, the same as the week before."
-    return (
-        f"{said}, {change} from {before} the week before." if change else f"{said}, against {before} the week before."
-    )
+    change = _change(figure.value, figure.before, _unit(figure.id))
+    against = f"{change} from" if change else "against"
+    return f"{said}, {against} {figure.before_shown} the week before."
 
 
 def _change(value: float, before: float, unit: Unit) -> str:
-    """``up 12.5%``, of a share in percentage points; empty where it is too small to tell, or nothing to compare."""
+    """``up 12.5%``, of a share in percentage points, ``up`` alone beyond tenfold; empty where it is too small to tell,
+    or there is nothing to compare."""
     by = value - before
-    size = f"{abs(by) * 100:.1f} percentage points" if unit == "share" else f"{abs(by) / before:,.1%}" if before else ""
-    return f"{'up' if by > 0 else 'down'} {size}" if size and not size.startswith("0.0") else ""
+    size = f"{abs(by) * 100:.1f} percentage points" if unit == "share" else f"{abs(by) / before:.1%}" if before else ""
+    if not size or size.startswith("0.0"):
+        return ""
+    way = "up" if by > 0 else "down"
+    return way if unit != "share" and by > 9 * before else f"{way} {size}"

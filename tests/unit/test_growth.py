@@ -100,6 +100,9 @@ def test_each_figure_is_a_sentence_with_the_week_before_and_the_change() -> None
     assert by_id["jobs"] == "Jobs submitted: 3, the same as the week before."
     assert by_id["calls.provider.p9"] == "Calls to p9: 9, against 0 the week before."
     assert by_id["failed_calls.kind.rate_limit"] == "Calls that failed with rate limit: 4, against 0 the week before."
+    tenfold = growth.figures(WEEK, Counts({**BEFORE.totals, "calls": 7, "cost_micro": 4321}))
+    assert growth.dossier(tenfold).sentence("g.8") == "Calls made: 12,345, up from 7 the week before."
+    assert {f.id: f.before_shown for f in tenfold}["cost"] == "$0.004321", "a small sum is not shown as nothing"
     first = growth.dossier(growth.figures(WEEK, NOTHING)).sources[0].sentences
     assert not any("before" in sentence for sentence in first.values()), "there was no week before"
 
@@ -144,7 +147,7 @@ def test_charts_have_every_day_and_empty_ones_are_left_out() -> None:
         ("2026-10-25", 5), *((f"2026-10-{day}", 0) for day in range(26, 31)), ("2026-10-31", 7),
     ]  # fmt: skip
     assert charts["cost-by-day"].points[0].value == 0.0001
-    assert charts["cost-by-day"].note.endswith("Not in it: 5 calls of unknown cost.")
+    assert charts["cost-by-day"].note.endswith("Calls of unknown cost, which are not in it: 5.")
     assert charts["failed_calls-by-kind"].points[0].at == "rate limit"
     assert "items_undecided-by-day" not in charts
     assert growth.charts(NOTHING, dt.date(2026, 10, 25), "UTC") == ()

@@ -73,9 +73,10 @@ def money(usd: float | None) -> str:
 
 
 def before(figure: Figure) -> str:
-    """The figure of the week before, in the form in which this week's is shown. Empty: there was none."""
-    if figure.before is None:
-        return ""
+    """The figure of the week before, as it says or else in the form in which this week's is shown. Empty: there was
+    none."""
+    if figure.before is None or figure.before_shown:
+        return figure.before_shown
     shown = re.search(r"\d[\d,]*(?:\.\d+)?", figure.shown)
     if shown is not None:
         digits = shown.group()
