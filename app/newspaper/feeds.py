@@ -12,6 +12,7 @@ makes text of it.
 from __future__ import annotations
 
 import calendar
+import codecs
 import datetime as dt
 import io
 import re
@@ -124,12 +125,12 @@ class _Loose(_Bounded, feedparser.LooseFeedParser):  # type: ignore[misc]
 
 def _xml_feed(raw: bytes, headers: dict[str, str]) -> FeedRead:
     text, faults = _decoded(raw, headers)
-    body, declared = _without_prolog(text)
+    body, declared = _without_prolog(_IMPOSSIBLE.sub("", text))
     if declared:
         faults.append("declares a document type with entities: they were left out")
     if re.match(r"(?i)<html\b", body):
         return FeedRead((), ("a web page, not a feed",), known=False)
-    body, cut = _TOO_LONG_TAG.subn("<cut", _CHARACTER.sub(_possible, _IMPOSSIBLE.sub("", body)))
+    body, cut = _TOO_LONG_TAG.subn("<cut", _CHARACTER.sub(_possible, body))
     if cut:
         faults.append(f"tags of more than {MOST_TAG:,} characters were left out")
     parser, fault = _parsed(body, headers)
@@ -141,12 +142,21 @@ def _xml_feed(raw: bytes, headers: dict[str, str]) -> FeedRead:
     return FeedRead(tuple(_entry(entry, language) for entry in parser.entries), tuple(faults))
 
 
+_BYTE_ORDERS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _CHARSET = re.compile(r"""(?i)\bcharset\s*=\s*["']?([\w.:-]{1,40})""")
 
 
 def _decoded(raw: bytes, headers: dict[str, str]) -> tuple[str, list[str]]:
-    """By feedparser's rules, without RFC 3023's ASCII for text/xml that names no charset: RFC 7303 has done away with
-    it. Undecodable bytes become U+FFFD."""
+    """By feedparser's rules, but that the marks of UTF-16 and UTF-32 come first, and without RFC 3023's ASCII for
+    text/xml that names no charset: RFC 7303 has done away with it. Undecodable bytes become U+FFFD."""
+    for mark, encoding in _BYTE_ORDERS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, "replace"), []
     result: dict[str, Any] = {}
     charset = _CHARSET.search(headers.get("content-type", ""))
     served = {"content-type": f"application/xml; charset={charset.group(1)}"} if charset else {}

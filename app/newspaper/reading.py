@@ -80,7 +80,7 @@ def _without_markup(text: str) -> str:
     for _ in range(4):
         before = text
         text = (
-            _TAG.sub("", _BLOCK.sub(" ", _SILENT.sub(" ", html.unescape(text)))) if "<" in text or "&" in text else text
+            _TAG.sub("", _BLOCK.sub(" ", _SILENT.sub("", html.unescape(text)))) if "<" in text or "&" in text else text
         )
         if text == before:
             break

@@ -197,7 +197,7 @@ def _last_said(stored: FeedAnswer | None, why: str) -> _Had:
 def _ago(age: dt.timedelta) -> str:
     hours = age.total_seconds() / 3600
     if hours < 2:
-        return f"{max(1, round(hours * 60))} minutes"
+        return "a minute" if hours < 1 / 30 else f"{round(hours * 60)} minutes"
     return f"{round(hours)} hours" if hours < 48 else f"{round(hours / 24)} days"
 
 
