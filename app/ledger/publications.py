@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
@@ -11,22 +13,42 @@ from sqlalchemy import Engine
 from app.ledger.editions import Opened
 
 # As much of a document as an index tells of an edition: years of them are read for every new one.
-_THERE = """
-SELECT DISTINCT ON (e.date, e.kind)
-       (e.document - '{charts,figures}'::text[])
-       || jsonb_build_object('colophon', jsonb_build_object('made_at', e.document #> '{colophon,made_at}'))
-FROM editions e JOIN publications p ON p.edition_id = e.id
-WHERE e.paper = %s AND e.id <> %s AND p.target = %s AND p.place = %s AND p.done_at IS NOT NULL
-ORDER BY e.date DESC, e.kind, e.run DESC LIMIT %s
+_LINES = """
+SELECT (document - '{charts,figures}'::text[])
+       || jsonb_build_object('colophon', jsonb_build_object('made_at', document #> '{colophon,made_at}'))
+FROM editions WHERE id = ANY(%s) ORDER BY date DESC, kind
 """
 
 
-def there(engine: Engine, opened: Opened, target: str, place: str, most: int | None) -> Iterator[dict[str, Any]]:
-    """Of the paper's other editions those that a target has at this place, the newest date first, of each date the
-    latest printing: their documents without charts, figures, and all of the colophon but its moment."""
+@dataclass(frozen=True, slots=True)
+class There:
+    """An edition that a target has. ``place``: where the target was then."""
+
+    id: int
+    kind: str
+    date: dt.date
+    place: str
+
+
+def there(engine: Engine, opened: Opened, target: str) -> list[There]:
+    """Of the paper's other editions those that a target has taken, the newest date first, of each date the latest
+    printing."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT DISTINCT ON (e.date, e.kind) e.id, e.kind, e.date, p.place"
+            " FROM editions e JOIN publications p ON p.edition_id = e.id"
+            " WHERE e.paper = %s AND e.id <> %s AND p.target = %s AND p.done_at IS NOT NULL"
+            " ORDER BY e.date DESC, e.kind, e.run DESC",
+            (opened.paper, opened.id, target),
+        )
+        return [There(*row) for row in rows]
+
+
+def lines(engine: Engine, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Those editions' documents without charts, figures, and all of the colophon but its moment; the newest first."""
     with engine.connect() as connection:
         rows = connection.execution_options(stream_results=True, max_row_buffer=20).exec_driver_sql(
-            _THERE, (opened.paper, opened.id, target, place, most)
+            _LINES, (list(ids),)
         )
         yield from (row[0] for row in rows)
 

@@ -176,4 +176,8 @@ class Edition(Value):
     @property
     def name(self) -> str:
         """The edition's folder and its part of addresses: ``2026-11-20``, ``2026-11-20-weekly``."""
-        return f"{self.date}" + ("" if self.kind == "daily" else f"-{self.kind}")
+        return name_of(self.kind, self.date)
+
+
+def name_of(kind: str, date: dt.date) -> str:
+    return f"{date}" + ("" if kind == "daily" else f"-{kind}")

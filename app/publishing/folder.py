@@ -54,6 +54,10 @@ class FolderTarget:
     def where(self) -> str:
         return str(self._folder)
 
+    def holds(self, name: str) -> bool:
+        """Is that edition there?"""
+        return (self._folder / name / "index.html").is_file()
+
     def publish(self, bundle: Bundle, message_id: str) -> Untaken | None:
         wrong = misplaced(bundle)
         if wrong is not None:

@@ -6,14 +6,12 @@ import datetime as dt
 
 from app.newspaper.edition import Edition
 from app.newspaper.setting.bundle import Bundle
-from app.newspaper.setting.text import cleaned
 
 DOCUMENT = "edition.json"
 
 
 def edition_in(bundle: Bundle) -> Edition:
-    """As it is shown: the document holds what was written, and pages and receivers see none of its hidden signs."""
-    return cleaned(Edition.model_validate_json(bundle.files[DOCUMENT]))
+    return Edition.model_validate_json(bundle.files[DOCUMENT])
 
 
 def made_at(edition: Edition) -> dt.datetime:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,27 @@ def test_a_folder_elsewhere_has_an_index_of_its_own(room: Newsroom) -> None:
     assert room.out(room.made()).published
     assert room.in_index((room.base / "moved/index.html").read_text()) == {"2026-11-20"}
     assert room.in_index() == {"2026-11-19"}
+
+
+def test_a_folder_that_was_moved_keeps_its_editions_and_one_that_was_taken_out_is_not_named(room: Newsroom) -> None:
+    for day in (17, 18, 19):
+        assert room.out(room.made(dt.date(2026, 11, day))).published
+    (room.base / "editions").rename(room.base / "moved")
+    shutil.rmtree(room.base / "moved/2026-11-18")
+    room.publish["folder"] = "moved"
+    assert room.out(room.made()).published
+    index = (room.base / "moved/index.html").read_text()
+    assert room.in_index(index) == {"2026-11-17", "2026-11-19", "2026-11-20"}
+
+
+def test_another_bucket_has_an_index_of_its_own(room: Newsroom) -> None:
+    room.to("bucket")
+    assert room.out(room.made(dt.date(2026, 11, 19))).published
+    room.publish["bucket"]["prefix"] = "moved"
+    assert room.out(room.made()).published
+    request, _ = room.s3.log[-1]
+    assert request.path == "/paper/moved/index.html"
+    assert room.in_index(request.get_data(as_text=True)) == {"2026-11-20"}
 
 
 def test_the_index_lists_as_many_as_the_paper_says(room: Newsroom) -> None:

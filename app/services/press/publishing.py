@@ -27,11 +27,12 @@ from sqlalchemy import Engine
 from app.ledger import editions, publications
 from app.ledger.editions import Opened
 from app.ledger.states import EditionState
-from app.newspaper.edition import Edition
+from app.newspaper.edition import Edition, name_of
 from app.newspaper.paper import Paper
 from app.newspaper.setting.bundle import Bundle, bundle
 from app.newspaper.setting.listed import Listed, listed
 from app.publishing import configured
+from app.publishing.folder import FolderTarget
 from app.publishing.pdf import Unmade, pdf
 from app.publishing.target import Target, Untaken
 
@@ -160,9 +161,7 @@ class Publisher:
     def _try(self, opened: Opened, target: Target, work: _Set) -> Untaken | None:
         try:
             place = target.name in _PLACES
-            most = work.paper.publish.keep
-            there = publications.there(self._engine, opened, target.name, target.where, most) if place else ()
-            before = [listed(Edition.model_validate(each)) for each in there]
+            before = self._before(opened, target, work.paper.publish.keep) if place else []
             return target.publish(work.bundle(before, whole=place), message_id(opened))
         except Exception as error:
             # A fault of ours at one target keeps the edition from no other. Its text may hold what it was at work on.
@@ -170,6 +169,16 @@ class Publisher:
             said = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
             log.error("publishing failed", action="press.fault", edition=opened.id, target=target.name, error=said)
             return Untaken(f"publishing failed: {said}")
+
+    def _before(self, opened: Opened, target: Target, keep: int | None) -> list[Listed]:
+        """The paper's other editions that are at the target now: a folder says so itself, whoever moved it or took one
+        out of it; of a bucket the ledger knows which one it was."""
+        found = publications.there(self._engine, opened, target.name)
+        if isinstance(target, FolderTarget):
+            ids = [each.id for each in found if target.holds(name_of(each.kind, each.date))]
+        else:
+            ids = [each.id for each in found if each.place == target.where]
+        return [listed(Edition.model_validate(each)) for each in publications.lines(self._engine, ids[:keep])]
 
     def _comes_later(self, opened: Opened) -> bool:
         state = editions.publish_state(self._engine, opened.id)
