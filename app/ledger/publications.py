@@ -12,11 +12,18 @@ from sqlalchemy import Engine
 
 from app.ledger.editions import Opened
 
+_PIECES = 4
 # As much of a document as an index tells of an edition: years of them are read for every new one.
 _LINES = """
-SELECT (document - '{charts,figures}'::text[])
-       || jsonb_build_object('colophon', jsonb_build_object('made_at', document #> '{colophon,made_at}'))
-FROM editions WHERE id = ANY(%s) ORDER BY date DESC, kind
+SELECT (e.document - '{charts,figures}'::text[]) || jsonb_build_object(
+           'colophon', jsonb_build_object('made_at', e.document #> '{colophon,made_at}'),
+           'pages', coalesce((
+               SELECT jsonb_agg(page || jsonb_build_object('pieces', coalesce((
+                   SELECT jsonb_agg((piece - 'sentences') || '{"credits": []}' ORDER BY piece_n)
+                   FROM jsonb_array_elements(page -> 'pieces') WITH ORDINALITY AS p (piece, piece_n)
+                   WHERE piece_n <= %s), '[]')) ORDER BY page_n)
+               FROM jsonb_array_elements(e.document -> 'pages') WITH ORDINALITY AS q (page, page_n)), '[]'))
+FROM editions e WHERE e.id = ANY(%s) ORDER BY e.date DESC, e.kind
 """
 
 
@@ -45,10 +52,11 @@ def there(engine: Engine, opened: Opened, target: str) -> list[There]:
 
 
 def lines(engine: Engine, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Those editions' documents without charts, figures, and all of the colophon but its moment; the newest first."""
+    """Those editions' documents, the newest first, each without charts, figures, and all of the colophon but its
+    moment, and of each page the first pieces, without their sentences and credits."""
     with engine.connect() as connection:
         rows = connection.execution_options(stream_results=True, max_row_buffer=20).exec_driver_sql(
-            _LINES, (list(ids),)
+            _LINES, (_PIECES, list(ids))
         )
         yield from (row[0] for row in rows)
 

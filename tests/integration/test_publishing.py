@@ -18,8 +18,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from sqlalchemy import Engine
 
-from app.ledger import editions
+from app.ledger import editions, publications
+from app.newspaper.edition import Chart, Colophon, Credit, Edition, Figure, Narrative, Page, Piece, Point
+from app.newspaper.material import Claim
 from app.newspaper.paper import Paper
+from app.newspaper.setting.listed import listed
 from app.publishing.webhook import WebhookTarget
 from app.services.press.publishing import Published, Publisher, message_id, retry_at
 from tests.integration.printed import MADE_AT, an_edition
@@ -179,6 +182,35 @@ def test_another_bucket_has_an_index_of_its_own(room: Newsroom) -> None:
     request, _ = room.s3.log[-1]
     assert request.path == "/paper/moved/index.html"
     assert room.in_index(request.get_data(as_text=True)) == {"2026-11-20"}
+
+
+def pieces(*headlines: str) -> tuple[Piece, ...]:
+    credit = Credit(name="Daily", title="T", url="https://example.com/x")
+    said = (Claim(text="A sentence.", cites=("1.1",)),) * 3
+    return tuple(
+        Piece(id=f"p{n}", form="article", headline=each, summary=f"Of {each}.", sentences=said, credits=(credit,))
+        for n, each in enumerate(headlines)
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"pages": ()},
+        {"pages": (Page(desk="a", title="A", pieces=()), Page(desk="b", title="B", pieces=pieces("1", "2")),
+                   Page(desk="c", title="C", pieces=pieces("3", "4", "5", "6", "7", "8")))},
+        {"pages": (Page(desk="a", title="A", pieces=pieces("1", "2", "3", "4", "5", "6")),)},
+        {"narrative": Narrative(headline="The day", sentences=(Claim(text="One.", cites=("p1.1",)),) * 5)},
+        {"kind": "growth", "pages": (), "figures": (Figure(id="calls", name="Calls", value=7, shown="7"),),
+         "charts": (Chart(id="c", title="Calls", form="bars", points=(Point(at="Mon", value=1),)),)},
+        {"specimen": True, "bulletin": True, "late": True, "run": 2, "colophon": Colophon()},
+    ],
+)  # fmt: skip
+def test_the_ledger_gives_an_index_all_that_it_tells_of_an_edition(room: Newsroom, more: dict[str, Any]) -> None:
+    earlier = room.made(**more)
+    (line,) = publications.lines(room.engine, [earlier.id])
+    assert listed(Edition.model_validate(line)) == listed(an_edition(**more))
 
 
 def test_the_index_lists_as_many_as_the_paper_says(room: Newsroom) -> None:
@@ -352,7 +384,9 @@ def test_no_secret_is_in_a_row_a_log_or_an_answer(room: Newsroom, capfd: pytest.
 PUBLISHER = """
 import datetime as dt, os, sys
 from sqlalchemy import create_engine
-from app.ledger import editions
+from app.ledger import editions, publications
+from app.newspaper.edition import Chart, Colophon, Credit, Edition, Figure, Narrative, Page, Piece, Point
+from app.newspaper.material import Claim
 from app.services.press.publishing import Publisher
 engine = create_engine(sys.argv[1])
 found = Publisher(engine, os.environ, allow_private=True).publish(
