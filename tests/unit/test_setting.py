@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from pydantic import BaseModel
 
-from app.newspaper.edition import Chart, Edition, Figure, Piece, Point
+from app.newspaper.edition import Chart, Credit, Edition, Figure, Page, Piece, Point
 from app.newspaper.setting import wording
 from app.newspaper.setting.atom import atom
 from app.newspaper.setting.bundle import Bundle, bundle
@@ -338,13 +338,24 @@ def test_the_same_edition_is_the_same_bytes_in_any_process() -> None:
     assert Edition.model_validate(json.loads(made.files["edition.json"])) == EDITIONS["daily"]
 
 
+def test_a_story_of_the_week_leads_to_the_edition_in_which_it_stands() -> None:
+    url = "https://lantern.example/paper/2026-11-19/index.html"
+    credits = (Credit(name="The Harbour Lantern", title="Edition of 2026-11-19", url=url),)
+    pages = (Page(desk="town", title="Town", pieces=(Piece(id="a1", form="headline", headline="H", credits=credits),)),)
+    tree = _parsed(_set(sample.daily(kind="weekly", pages=pages)).files["index.html"])
+    assert (url, "Edition of 2026-11-19") in [(e.get("href"), _text(e)) for e in tree.iter("a")]
+    assert "Who wrote and checked what" not in _text(tree)
+
+
 def test_the_paper_says_which_formats_are_made() -> None:
     paper = sample.paper(publish={"formats": ("html",)})
     made = bundle(EDITIONS["daily"], paper, [])
     assert set(made.files) == {"index.html", "edition.json"} and set(made.front) == {"index.html"}
     page = made.files["index.html"].decode()
-    assert "edition.md" not in page and "atom.xml" not in page
+    assert "edition.md" not in page and "atom.xml" not in page and "edition.pdf" not in page
     assert "Read it as a page" not in made.letter.html
+    printed = bundle(EDITIONS["daily"], sample.paper(publish={"formats": ("html", "pdf")}), [])
+    assert 'href="edition.pdf"' in printed.files["index.html"].decode()
 
 
 # The index and the feed

@@ -38,7 +38,8 @@ class Bundle:
 def bundle(edition: Edition, paper: Paper, listed: Sequence[Listed]) -> Bundle:
     """The edition in all its forms. ``listed``: the paper's other editions, in any order; this one may be among them.
 
-    ``publish.formats`` says whether Markdown and Atom are made. HTML always is: PDF and the index need it.
+    ``publish.formats`` says whether Markdown and Atom are made. HTML always is: PDF and the index need it. Where it
+    names PDF the page leads to ``edition.pdf``, which whoever publishes adds.
     """
     own = cleaned(edition)
     document = own.model_dump_json(indent=1).encode() + b"\n"
