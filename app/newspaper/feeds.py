@@ -5,8 +5,8 @@ every entity declared there (XML 1.0, 2.8: nothing of a feed depends on it but a
 that XML does not know, over which feedparser falls. feedparser's own driver is not used: it opens a body that happens
 to be a path, and its look for entities and for mail addresses takes quadratic time.
 
-The time is linear in the size: about a second for the largest feed. Markup in what comes out is as it was: ``reading``
-makes text of it.
+The time is linear in the size: about two seconds for the largest feed. Markup in what comes out is as it was:
+``reading`` makes text of it.
 """
 
 from __future__ import annotations
