@@ -147,11 +147,11 @@ def _beginning(one: Told, names: Sequence[str], room: float) -> list[Said]:
 
 
 def _in_turn(usable: Sequence[tuple[Told, list[str]]], wanted_words: int) -> list[Said]:
-    """Of every source its headline and a sentence below it, or its one sentence; then the next, as long as there is
-    room. Sentences of one source stand together."""
+    """Of every source an opening, then a second sentence of each, as long as there is room. Sentences of one source
+    stand together; the first source's headline is that of the whole, and is not said again."""
     rows: list[tuple[int, Said]] = []
     size = 0
-    for turn in zip_longest(*(_opening(one, names) for one, names in usable)):
+    for turn in zip_longest(*(_opening(one, names, at > 0) for at, (one, names) in enumerate(usable))):
         for at, said in enumerate(turn):
             if said is None or len(rows) >= _MOST_IN_TURN:
                 continue
@@ -161,9 +161,11 @@ def _in_turn(usable: Sequence[tuple[Told, list[str]]], wanted_words: int) -> lis
     return [said for _, said in sorted(rows, key=lambda row: row[0])]
 
 
-def _opening(one: Told, names: Sequence[str]) -> list[Said]:
+def _opening(one: Told, names: Sequence[str], titled: bool) -> list[Said]:
+    """Two sentences: the headline and what it does not say itself, or where not ``titled`` the first two that can stand
+    alone."""
     own = [_said(one, name) for name in names if not _LEANS.match(one.sentences[name])] or [_said(one, names[0])]
-    if len(one.sentences) == 1 or not one.title:
+    if not titled or len(one.sentences) == 1 or not one.title:
         return own[:2]
     stop = "" if one.title[-1] in ".!?" else "."
     below = [said for said in own if likeness(said.text, one.title) < _SAYS_THE_HEADLINE] or own

@@ -24,6 +24,7 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel
 
 from app.newspaper.edition import Chart, Credit, Edition, Figure, Page, Piece, Point
+from app.newspaper.material import Claim
 from app.newspaper.setting import wording
 from app.newspaper.setting.atom import atom
 from app.newspaper.setting.bundle import Bundle, bundle
@@ -573,6 +574,14 @@ def test_paragraphs_keep_every_sentence_in_order(count: int) -> None:
     parts = wording.paragraphs(claims)
     assert [claim for part in parts for claim in part] == claims
     assert all(1 <= len(part) <= 4 for part in parts)
+
+
+@given(st.integers(2, 20))
+def test_a_paragraph_does_not_tear_apart_what_is_said_of_one_source(stories: int) -> None:
+    claims = [Claim(text=f"{n}.{m}", cites=(f"a{n}.{m}",)) for n in range(stories) for m in (1, 2)]
+    parts = wording.paragraphs(claims)
+    assert [claim for part in parts for claim in part] == claims
+    assert all(len(part) in (2, 4) for part in parts)
 
 
 def test_wrapped_text_of_a_piece_without_anything_else() -> None:

@@ -127,10 +127,21 @@ def notices(edition: Edition) -> tuple[str, ...]:
 
 
 def paragraphs(sentences: Sequence[Claim]) -> list[Sequence[Claim]]:
-    """Sentences as paragraphs of two to four, as even as can be: a writer says sentences only."""
+    """Sentences as paragraphs of two to four, as even as can be: a writer says sentences only. One ends a sentence
+    earlier or later where what is said of one source would be torn apart otherwise."""
     many = max(1, round(len(sentences) / 3))
     bounds = [round(n * len(sentences) / many) for n in range(many + 1)]
+    for n in range(1, many):
+        before, at, after = bounds[n - 1 : n + 2]
+        places = [place for place in (at, at + 1, at - 1) if before + 2 <= place <= min(before + 4, after - 2)]
+        bounds[n] = next((place for place in places if _apart(sentences[place - 1], sentences[place])), at)
     return [sentences[a:b] for a, b in pairwise(bounds) if a < b]
+
+
+def _apart(one: Claim, other: Claim) -> bool:
+    """Have they no source in common?"""
+    first, second = ({cite.rpartition(".")[0] for cite in claim.cites} for claim in (one, other))
+    return first.isdisjoint(second)
 
 
 def cited(claim: Claim, most: int) -> list[int]:
