@@ -1,0 +1,461 @@
+"""Names in statements and in sources. Pure.
+
+A name is a run of capitalised words. A statement may name who stands in a sentence it cites, under the name that stands
+there (``Smith`` for ``Ann Smith``, an acronym for what it abbreviates there). At a sentence's start, in a headline with
+capitals throughout, and in German, where every noun has one, a word counts as a name only if it is used as one in the
+dossier, is an acronym, or is none that is known (``common_words``).
+
+Warning: without a dictionary of names this is a rule of thumb; it errs towards refusing what is new in a statement.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from app.newspaper import common_words
+from app.newspaper.common_words import listed
+from app.newspaper.number_words import MONTHS, SHORT_MONTHS, WEEKDAYS
+
+_WORD = re.compile(r"[^\W\d_][^\W_]*(?:[.'’&][^\W_]+)*(?:'(?!\w))?")
+_PARTICLES = listed("van von der den de del della di da dos du la le el al bin ibn ben ten ter zu und of")
+_DATES = frozenset(MONTHS) - SHORT_MONTHS | frozenset(WEEKDAYS)
+_MOST_PARTICLES = 3
+_ARTICLES_DE = listed(
+    "der die das den dem des ein eine einen einem einer eines kein keine keinen im am zum zur vom beim ins ans aufs"
+    " diese dieser dieses diesen diesem jede jeder jedes jeden alle aller allen viele vieler mehr einige seine seiner"
+    " seinen seinem sein ihre ihrer ihren ihrem ihr unsere unser unserer mit ohne für gegen durch um bei nach aus zu"
+    " von auf in an über unter vor hinter zwischen neben als wie und oder pro je welche beide"
+)
+_NOUN_DE = re.compile(
+    r"(?:ung|ungen|heit|heiten|keit|keiten|schaft|schaften|tion|tionen|tät|täten|nis|nisse|tum|chen|lein|ling|ismus"
+    r"|enz|anz|ment|mente|eur|euren|ist|isten|innen|in|er|ern|en)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A word: as it stands, folded, its place, whether it has a capital, whether it opens a sentence, and the place of
+    the word that goes on its run of capitals (``gap``: what stands between it and the word before)."""
+
+    text: str
+    folded: str
+    start: int
+    end: int
+    capital: bool
+    opens: bool
+    gap: str
+
+    @property
+    def acronym(self) -> bool:
+        letters = [c for c in self.text.removesuffix("s") if c.isalpha()]
+        return len(letters) > 1 and sum(c.isupper() for c in letters) >= max(2, len(letters) - 1)
+
+
+Name = tuple[_Token, ...]
+
+
+def fold(word: str) -> str:
+    """For comparison: without possessive, dots, apostrophes, accents and case."""
+    word = re.sub(r"['’]s?$", "", word)
+    word = re.sub(r"[.'’]", "", unicodedata.normalize("NFKD", word))
+    return "".join(c for c in word if not unicodedata.combining(c)).casefold()
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> tuple[_Token, ...]:
+    found: list[_Token] = []
+    end = 0
+    for match in _WORD.finditer(text):
+        gap = text[end : match.start()]
+        opens = not found or re.search(r"[.!?:;…•*#|]\W*$|[\"“„«(\[‘–—]\s*$|\n", gap) is not None
+        if found and gap.startswith(".") and _abbreviated(found[-1]):
+            opens = False
+        word = match.group()
+        found.append(_Token(word, fold(word), match.start(), match.end(), word[0].isupper(), opens, gap))
+        end = match.end()
+    return tuple(found)
+
+
+def _abbreviated(token: _Token) -> bool:
+    return len(token.folded) == 1 or "." in token.text or token.folded in common_words.ADDRESS | {
+        "st", "jr", "sr", "gen", "lt", "sen", "rep", "gov", "col", "sgt", "capt", "no",
+    }  # fmt: skip
+
+
+def _linked(before: _Token, token: _Token) -> bool:
+    """Do two words with capitals belong to one name, by what stands between them?"""
+    if token.gap in (" ", "-", "–", " & ", "/") or (token.gap == ". " and _abbreviated(before)):
+        return not before.text.endswith(("'s", "’s", "'", "’"))
+    return False
+
+
+def _runs(tokens: Sequence[_Token]) -> Iterator[Name]:
+    """Runs of capitalised words; particles inside a run link it and are left out."""
+    run: list[_Token] = []
+    particles = 0
+    for place, token in enumerate(tokens):
+        before = tokens[place - 1] if place else None
+        linked = before is not None and _linked(before, token)
+        if token.capital and token.folded not in _DATES and token.folded != "i":
+            if run and not linked:
+                yield tuple(run)
+                run = []
+            run.append(token)
+            particles = 0
+        elif run and linked and token.folded in _PARTICLES - {"of", "und"} and particles < _MOST_PARTICLES:
+            particles += 1
+        elif run:
+            yield tuple(run)
+            run, particles = [], 0
+    if run:
+        yield tuple(run)
+
+
+def speakers(text: str) -> tuple[tuple[str, ...], ...]:
+    """Whom a text names as speaking, in folded words: ``said Ann Smith``, ``Smith, its head, told``."""
+    found: list[tuple[str, ...]] = []
+    tokens = _tokens(text)
+    for run in _runs(tokens):
+        name = tuple(t for t in run if not (t.opens and common_words.is_common(t.folded)))
+        if not name:
+            continue
+        after = text[name[-1].end : name[-1].end + 90]
+        before = text[max(0, name[0].start - 40) : name[0].start]
+        said_after = re.match(rf"\.?(?:,[^,.;]{{1,70}},)?\s+(?:also\s+|has\s+|later\s+)?{common_words.SPEECH}\b", after)
+        said_before = re.search(rf"\b{common_words.SPEECH}\s+(?:[a-zäöü]+\s+){{0,3}}$", before)
+        if said_after or said_before:
+            found.append(tuple(token.folded for token in name if token.folded not in common_words.ADDRESS))
+    return tuple(name for name in found if name)
+
+
+def one_speaker(claimed: Sequence[tuple[str, ...]], there: Sequence[tuple[str, ...]]) -> bool:
+    """Is somebody whom a statement names as speaking one of those who speak there? The last name decides."""
+    return any(one[-1] in other or "".join(w[0] for w in one) in other for one in claimed for other in there)
+
+
+def _alike(one: str, other: str) -> bool:
+    """The same word, its plural, or the people of a country."""
+    if one == other:
+        return True
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) < 3 or not longer.startswith(shorter[: max(3, len(shorter) - 2)]):
+        return False
+    if longer in (f"{shorter}s", f"{shorter}es"):
+        return True
+    return (
+        len(shorter) > 4
+        and re.fullmatch(r"(?:n|an|ns|ian|ians|ans|ish|ese|er|en|ern|ische[rnms]?)", longer[len(shorter) :]) is not None
+    )
+
+
+_SAME_NAME = {
+    **dict.fromkeys(("us", "usa", "america", "american", "americans"), "us"),
+    **dict.fromkeys(("uk", "britain", "british", "britons"), "uk"),
+    **dict.fromkeys(("eu", "europe", "european", "europeans"), "eu"),
+}
+
+
+class _Place:
+    """Sentences in which a name is looked up: their words, and the runs of capitals among them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.sentences = [_tokens(text) for text in texts]
+        self.texts = tuple(texts) if isinstance(texts, (list, tuple)) else ()
+        self.words = {token.folded for tokens in self.sentences for token in tokens}
+        self.names = {token.folded for tokens in self.sentences for token in tokens if token.capital}
+        self.acronyms = {token.folded for tokens in self.sentences for token in tokens if token.acronym}
+        self.words -= {"us"} - self.names  # the pronoun
+        self.words |= {_SAME_NAME[word] for word in self.names & set(_SAME_NAME) - ({"us"} - self.acronyms)}
+        if any(
+            a.folded == "united" and b.folded in ("states", "kingdom") for s in self.sentences for a, b in pairwise(s)
+        ):
+            self.words |= {"us"} if "states" in self.words else {"uk"}
+        self.runs = [run for tokens in self.sentences for run in _runs(tokens)]
+        self.pairs: set[tuple[str, str]] = set()
+        self.starts: set[str] = set()
+        self.ends: set[str] = set()
+        for tokens in self.sentences:
+            kept = [t for t in tokens if t.capital or t.folded not in _PARTICLES]
+            for place, token in enumerate(kept):
+                before = kept[place - 1] if place else None
+                joined = before is not None and before.capital and token.capital and _linked_over(before, token)
+                if before is not None:
+                    self.pairs.add((before.folded, token.folded))
+                if not joined or (before is not None and before.opens and common_words.is_common(before.folded)):
+                    self.starts.add(token.folded)
+                    if before is not None:
+                        self.ends.add(before.folded)
+            if kept:
+                self.ends.add(kept[-1].folded)
+
+    def has(self, word: str) -> bool:
+        return (
+            word in self.words or _SAME_NAME.get(word, word) in self.words or any(_alike(word, w) for w in self.words)
+        )
+
+    def abbreviates(self, name: Name) -> bool:
+        """Does an acronym of it stand here, or, where it is one, the words it stands for?"""
+        first = "".join(t.folded[0] for t in name)
+        if len(name) > 1:
+            return len(first) > 1 and first in self.acronyms
+        letters = name[0].folded
+        return (
+            name[0].acronym
+            and len(letters) > 1
+            and any(
+                letters in ("".join(t.folded[0] for t in run), "".join(t.folded[0] for t in run if len(t.folded) > 3))
+                for run in self._long_runs
+            )
+        )
+
+    @property
+    def _long_runs(self) -> Iterator[Name]:
+        """Runs that small words may link: ``Department of Health and Human Services``."""
+        for tokens in self.sentences:
+            run: list[_Token] = []
+            for token in tokens:
+                if token.capital:
+                    run.append(token)
+                elif not (run and token.folded in ("of", "the", "for", "and", "on", "in")):
+                    if len(run) > 1:
+                        yield tuple(run)
+                    run = []
+            if len(run) > 1:
+                yield tuple(run)
+
+
+def _linked_over(before: _Token, token: _Token) -> bool:
+    return _linked(before, token) or token.gap == " "
+
+
+class Profile:
+    """How a dossier uses capitals. ``language``: of the statements."""
+
+    def __init__(self, texts: Sequence[str], language: str) -> None:
+        self._language = language
+        self._all = tuple(texts)
+        lower: set[str] = set()
+        names: set[str] = set()
+        letters = "".join(text[:200] for text in texts[:50])
+        self.has_capitals = any(c.isupper() for c in letters)
+        for text in texts:
+            tokens = _tokens(text)
+            lower.update(token.folded for token in tokens if not token.capital)
+            if _is_title(tokens, text):
+                continue
+            for place, token in enumerate(tokens):
+                article = language == "de" and place and tokens[place - 1].folded in _ARTICLES_DE
+                if token.capital and not token.opens and not article:
+                    names.add(token.folded)
+        self._lower = lower
+        self._names = names - lower
+        if language == "de":
+            self._names -= {t.folded for text in texts for a, t in pairwise(_tokens(text)) if a.folded in _ARTICLES_DE}
+
+    def misplaced(
+        self, text: str, cited: Sequence[str], *, near: Sequence[str], whole: Sequence[str], tellers: Sequence[str]
+    ) -> Iterator[str]:
+        """The names of a statement that it may not use. ``near``: title and sentence before each cited one, from which
+        a pronoun is resolved; ``whole``: all of their sources, where a name may stand in full; ``tellers``: who says
+        it."""
+        tokens = _tokens(text)
+        names = list(self._names_of(tokens, _is_title(tokens, text)))
+        here, around = _Place(list(cited)), _Place(list(near))
+        yield from _turned_round(tokens, here)
+        if not names:
+            return
+        everywhere, by = _Place(list(whole)), _Place(list(tellers))
+        budget = _anaphors(" ".join(cited)) - _anaphors(text)
+        borrowed: dict[tuple[str, ...], None] = {}
+        for name in names:
+            folded = tuple(token.folded for token in name)
+            if _stands(name, here) or _stands(name, by) or _in_full(name, here, everywhere):
+                if self._in_place_of_another(name, tokens, here):
+                    yield _shown(name)
+                continue
+            if folded in borrowed:
+                continue
+            known = all(token.folded in around.names for token in name)
+            if len(borrowed) < budget and ((known and _stands(name, around)) or _in_full(name, around, everywhere)):
+                borrowed[folded] = None
+                if not self._in_place_of_another(name, tokens, here):
+                    continue
+            yield _shown(name)
+
+    def _names_of(self, tokens: tuple[_Token, ...], title: bool = False) -> Iterator[Name]:
+        for run in _runs(tokens):
+            part: list[_Token] = []
+            for token in run:
+                doubtful = title or token.opens or self._language == "de"
+                before = _before(tokens, token)
+                if token.folded in common_words.ADDRESS or (doubtful and not self._is_name(token, before, run)):
+                    if part:
+                        yield tuple(part)
+                    part = []
+                else:
+                    part.append(token)
+            if part:
+                yield tuple(part)
+
+    def _is_name(self, token: _Token, before: _Token | None, run: Name) -> bool:
+        """Of a word whose capital says little."""
+        if token.acronym or token.folded in self._names:
+            return True
+        if token.folded in self._lower or common_words.is_common(token.folded):
+            return False
+        if self._language == "en":
+            return True
+        if self._language == "de":
+            if before is not None and (
+                before.folded in _ARTICLES_DE
+                or (not before.capital and before.folded.endswith(("e", "en", "er", "es", "em")))
+            ):
+                return False
+            return len(run) > 1 and not any(_NOUN_DE.search(t.folded) and t.folded not in self._names for t in run[:1])
+        return len(run) > 1
+
+    def _in_place_of_another(self, name: Name, tokens: tuple[_Token, ...], here: _Place) -> bool:
+        """Does it stand among the words that another name has there, and not among its own?"""
+        mine = _context(tokens, name)
+        folded = {token.folded for token in name}
+        own, other, by_whom = 0, 0, False
+        passive = _passive(tokens)
+        for sentence in here.sentences:
+            for run in self._names_of(sentence):
+                theirs = {token.folded for token in run}
+                score = _nearness(mine, _context(sentence, run))
+                if folded & theirs:
+                    own = max(own, score)
+                    by_whom = by_whom or passive != _passive(sentence)
+                elif score > other and not _listed(sentence, run, folded):
+                    other = score
+        return other >= 4 and other >= own + 2 and not by_whom
+
+
+def _turned_round(tokens: tuple[_Token, ...], here: _Place) -> Iterator[str]:
+    """``Smith Ann`` for ``Ann Smith``, whether these are names or not."""
+    for run in _runs(tokens):
+        for one, other in pairwise(run):
+            pair = (one.folded, other.folded)
+            both = one.folded in here.names and other.folded in here.names and pair[0] != pair[1]
+            if both and pair not in here.pairs and (pair[1], pair[0]) in here.pairs:
+                yield f"{one.text} {other.text}"
+
+
+def _before(tokens: tuple[_Token, ...], token: _Token) -> _Token | None:
+    place = tokens.index(token)
+    return tokens[place - 1] if place else None
+
+
+def _shown(name: Name) -> str:
+    return " ".join(token.text for token in name)
+
+
+def _is_title(tokens: Sequence[_Token], text: str) -> bool:
+    """Is it written with capitals throughout, as headlines are?"""
+    stopped = text.rstrip("\"'”’)").endswith((".", "!", "?"))
+    long = [token for token in tokens if len(token.folded) > 3]
+    return len(long) >= 3 and sum(token.capital for token in long) > (0.85 if stopped else 0.6) * len(long)
+
+
+def _anaphors(text: str) -> int:
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    return sum(word in common_words.ANAPHORS for word in words) + len(common_words.DEFINITE.findall(text))
+
+
+def _stands(name: Name, place: _Place) -> bool:
+    """All its words are there, and those that are joined here are nowhere joined to others only."""
+    if place.abbreviates(name):
+        return True
+    if not all(place.has(token.folded) for token in name):
+        return False
+    for one, other in pairwise(name):
+        pair = (one.folded, other.folded)
+        if pair in place.pairs:
+            continue
+        if (pair[1], pair[0]) in place.pairs:
+            return False
+        # Two names side by side: one has to end, and the other to begin a name there.
+        if (
+            pair[0] in place.words
+            and pair[1] in place.words
+            and (pair[0] not in place.ends or pair[1] not in place.starts)
+        ):
+            return False
+    return True
+
+
+def _in_full(name: Name, here: _Place, everywhere: _Place) -> bool:
+    """A part of it is here, and the whole stands elsewhere in the source."""
+    if len(name) < 2 or not any(token.folded in here.words for token in name):
+        return False
+    wanted = tuple(token.folded for token in name)
+    known = {token.folded for token in name if token.folded in here.words}
+    for run in everywhere.runs:
+        folded = tuple(token.folded for token in run)
+        for at in range(len(folded) - len(wanted) + 1):
+            if folded[at : at + len(wanted)] == wanted:
+                # Another bearer of the name here is somebody else.
+                return not any(
+                    known & {t.folded for t in other}
+                    and len(other) > 1
+                    and not {t.folded for t in other} >= set(wanted)
+                    for other in here.runs
+                )
+    return False
+
+
+def _context(tokens: Sequence[_Token], name: Name) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The three words before it and the three behind it, nearest first; other names are marked as such."""
+    first, last = tokens.index(name[0]), tokens.index(name[-1])
+    before = [_seen(token) for token in reversed(tokens[max(0, first - 3) : first])]
+    after = [_seen(token) for token in tokens[last + 1 : last + 4]]
+    return tuple(before), tuple(after)
+
+
+def _seen(token: _Token) -> str:
+    return "\0" if token.capital and not token.opens else token.folded
+
+
+def _nearness(mine: tuple[tuple[str, ...], tuple[str, ...]], its: tuple[tuple[str, ...], tuple[str, ...]]) -> int:
+    score = 0
+    for own, other in zip(mine, its, strict=True):
+        for place, word in enumerate(own):
+            if word == "\0":
+                continue
+            weight = 1 if word in _LIGHT else 2
+            if place < len(other) and other[place] == word:
+                score += weight + (place == 0)
+            elif word in other:
+                score += weight - 1
+        score += not own and not other
+    return score
+
+
+_LIGHT = listed(
+    "a an the of in on at by for from to and or as is was are were be has have had with that which its their his her"
+    " der die das und von mit im am le la les de des et en el los y il di e"
+)
+
+
+def _passive(tokens: Sequence[_Token]) -> bool:
+    return any(
+        one.folded in ("was", "were", "been", "being", "is", "are", "be", "wurde", "wurden") for one in tokens
+    ) and any(token.folded in ("by", "von", "durch") for token in tokens)
+
+
+def _listed(sentence: Sequence[_Token], run: Name, folded: set[str]) -> bool:
+    """Do the two stand side by side in one list there?"""
+    runs = list(_runs(sentence))
+    for one, other in pairwise(runs):
+        pair = ({t.folded for t in one}, {t.folded for t in other})
+        if {t.folded for t in run} in pair and any(folded & each for each in pair):
+            between = sentence[list(sentence).index(one[-1]) + 1 : list(sentence).index(other[0])]
+            if all(token.folded in ("and", "or", "und", "oder", "et", "y", "e") for token in between):
+                return True
+    return False
