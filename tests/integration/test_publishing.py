@@ -23,6 +23,7 @@ from app.newspaper.edition import Chart, Colophon, Credit, Edition, Figure, Narr
 from app.newspaper.material import Claim
 from app.newspaper.paper import Paper
 from app.newspaper.setting.listed import listed
+from app.publishing.configured import names
 from app.publishing.webhook import WebhookTarget
 from app.services.press.publishing import Published, Publisher, message_id, retry_at
 from tests.integration.printed import MADE_AT, an_edition
@@ -89,8 +90,7 @@ class Newsroom:
         )
         assert edition_id is not None
         document = an_edition(date=date, kind=kind, run=run, **more).model_dump(mode="json")
-        names = self.publisher.names(self.paper, self.base)
-        assert editions.finish(self.engine, edition_id, document, [], names, MADE_AT)
+        assert editions.finish(self.engine, edition_id, document, [], names(self.paper), MADE_AT)
         return editions.edition(self.engine, edition_id)
 
     def out(self, edition: editions.Opened, after: dt.timedelta = dt.timedelta()) -> Published:
@@ -267,6 +267,15 @@ def test_a_relay_that_fails_in_the_middle_is_asked_only_for_those_it_has_not_had
     room.mail.refuse = None
     assert room.out(edition, MINUTE).published
     assert [mail["To"] for mail in room.mail.mails] == [f"reader{n}@example.com" for n in (1, 2, 3, 4)]
+
+
+def test_what_takes_long_is_put_off_until_the_next_look(room: Newsroom) -> None:
+    room.to("mail", recipients=2)
+    hurried = Publisher(room.engine, room.environ, allow_private=True, enough_s=0)
+    edition = room.made()
+    looks = [hurried.publish(edition, MADE_AT) for _ in range(3)]
+    assert [[sent.target for sent in look.sent] for look in looks] == [["folder"], ["mail:1"], ["mail:2"]]
+    assert [look.published for look in looks] == [False, False, True]
 
 
 def test_what_is_refused_for_good_is_given_up_and_the_edition_is_published(room: Newsroom) -> None:

@@ -43,7 +43,6 @@ _PLACES = ("folder", "bucket")
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 60.0, 3600.0
 _GIVEN_UP = dt.timedelta(hours=24)
 _ENOUGH_S = 120.0
-"""When what is left is put off until the next look: a relay that hangs may have a hundred letters."""
 _REPRINTED = "a reprint took its place"
 
 
@@ -109,17 +108,17 @@ def _without_pdf(paper: Paper) -> Paper:
 class Publisher:
     """``environ``: what the names in a paper's settings are looked up in, whenever something is published.
 
-    ``allow_private``: addresses of inner networks, and plain http.
+    ``allow_private``: addresses of inner networks, and plain http. ``enough_s``: when what is left is put off until the
+    next look; a relay that hangs may have a hundred letters to take.
     """
 
-    def __init__(self, engine: Engine, environ: Mapping[str, str], *, allow_private: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, environ: Mapping[str, str], *, allow_private: bool = False, enough_s: float = _ENOUGH_S
+    ) -> None:
         self._engine = engine
+        self._enough_s = enough_s
         self._environ = environ
         self._allow_private = allow_private
-
-    def names(self, paper: Paper, base: Path) -> list[str]:
-        """The targets an edition is to reach: what ``editions.finish`` stores."""
-        return configured.names(paper)
 
     def amiss(self, paper: Paper, base: Path) -> list[str]:
         """A sentence for each target that could not be reached as things stand. None holds a secret."""
@@ -146,7 +145,7 @@ class Publisher:
         paper = Paper.model_validate(opened.settings)
         work = _Set(Edition.model_validate(document), paper)
         found, _ = self._targets(paper, Path(opened.base))
-        until = time.monotonic() + _ENOUGH_S
+        until = time.monotonic() + self._enough_s
         sent: list[Sent] = []
         for target in found:
             if target.name not in tries or (target.name == "webhook" and self._comes_later(opened)):
