@@ -203,6 +203,8 @@ def test_what_dialects_link_of_themselves_is_broken() -> None:
         ("https://münchen.example/100%", "https://xn--mnchen-3ya.example/100%25"),
         ("https://[2001:db8::1]/x[1]", "https://[2001:db8::1]/x%5B1%5D"),
         ("javascript:alert(1)", ""),
+        ("javascript://a.example/%0aalert(1)", ""),
+        ("file://a.example/x", ""),
         ("\x01javascript:alert(1)", ""),
         ("java\nscript:alert(1)", ""),
         ("data:text/html,x", ""),
@@ -473,6 +475,8 @@ _NAMES = st.lists(st.tuples(st.text(max_size=40), st.floats()), max_size=60)
 @example("line", [("2026-01-01", 1.0), ("2026-01-02", 1.0000000000000002)], "x")
 @example("bars", [("a", -1e300), ("b", 1e300)], "x")
 @example("line", [], "")
+@example("bars", [("2026-01-01", 100.0), ("2026-01-02", 98.0)], "")
+@example("bars", [("2026-01-01", -100.0), ("2026-01-02", -98.0)], "")
 def test_a_chart_is_wellformed_and_within_its_frame(form: str, points: list[tuple[str, float]], unit: str) -> None:
     drawn = ElementTree.fromstring(svg(_chart(form, points, unit=unit), "c1"))
     _, _, width, height = map(float, (drawn.get("viewBox") or "").split())
