@@ -454,7 +454,9 @@ def test_the_pdf_lies_beside_the_page_where_one_can_be_made(room: Newsroom, monk
     room.publish["formats"] = ["html", "pdf"]
     assert room.out(room.made()).published
     assert (room.base / "editions/2026-11-20/edition.pdf").read_bytes().startswith(b"%PDF")
+    assert "edition.pdf" in (room.base / "editions/2026-11-20/index.html").read_text()
     monkeypatch.setenv("PATH", str(room.base))
     if maker() is None:
         assert room.out(room.made(dt.date(2026, 11, 21))).published, "an edition appears without"
         assert not (room.base / "editions/2026-11-21/edition.pdf").exists()
+        assert "edition.pdf" not in (room.base / "editions/2026-11-21/index.html").read_text()
