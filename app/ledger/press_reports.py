@@ -51,7 +51,7 @@ SELECT s.step, s.job_id, coalesce(j.items, 0), count(d.item_id) FILTER (WHERE d.
        j.created_at, s.job_id IS NOT NULL AND s.step = first_value(s.step) OVER (
            PARTITION BY s.job_id ORDER BY s.begun_at, s.step)
 FROM edition_steps s LEFT JOIN jobs j ON j.id = s.job_id LEFT JOIN decisions d ON d.job_id = j.id
-WHERE s.edition_id = %s GROUP BY s.edition_id, s.step, j.id ORDER BY s.begun_at, s.step
+WHERE s.edition_id = %s GROUP BY s.edition_id, s.step, j.id ORDER BY s.begun_at, j.created_at, s.step
 """
 
 # The span in time lets the block range index pass over the attempts of other days.

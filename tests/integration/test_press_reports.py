@@ -177,9 +177,9 @@ def test_a_colophons_sums_are_those_of_the_attempts_to_the_unit(yard: SmallYard)
     assert [(line.step, line.job, line.items, line.decided, line.said) for line in found.steps] == [
         ("gather", "", 0, 0, "in time"),
         ("sort", jobs["sort"], 30, 30, "at its deadline"),
+        ("write:world", jobs["write:world"], 4, 4, ""),
         ("check:world", jobs["check:world"], 3, 3, ""),
         ("unread", jobs["unread"], 2, 2, ""),
-        ("write:world", jobs["write:world"], 4, 4, ""),
         ("lead", "", 0, 0, "not needed"),
     ]
     assert (found.feeds, found.dropped) == (tuple(feeds), tuple(dropped))

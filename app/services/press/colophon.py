@@ -24,16 +24,15 @@ def colophon(
     said: Mapping[str, str],
     made_at: dt.datetime,
 ) -> Colophon:
-    """``said``: step → ``in time``, ``at its deadline``, ``not needed`` …; its order is the steps' order, those that
-    it does not name follow with what the ledger says. Steps without a job of their own (gathering) stand in it, too.
+    """``said``: step → ``in time``, ``at its deadline``, ``not needed`` …, instead of what the ledger says of it. Steps
+    that have no row there (gathering) come first, the others in the order in which they were begun.
     """
     made = press_reports.making(engine, edition.id)
-    lines = {line.step: line for line in made.steps}
-    for step, words in said.items():
-        lines[step] = lines.get(step, StepLine(step=step)).model_copy(update={"said": words})
-    order = [*said, *(line.step for line in made.steps if line.step not in said)]
+    known = {line.step for line in made.steps}
+    steps = [StepLine(step=step, said=words) for step, words in said.items() if step not in known]
+    steps += [line.model_copy(update={"said": said.get(line.step, line.said)}) for line in made.steps]
     return Colophon(
-        steps=tuple(lines[step] for step in order),
+        steps=tuple(steps),
         hands=made.hands,
         weather=made.weather,
         feeds=tuple(feeds),
