@@ -107,7 +107,8 @@ def charts(editions: Sequence[Edition]) -> tuple[Chart, ...]:
     if not editions:
         return ()
     in_order = sorted(editions, key=lambda edition: edition.date)
-    note = f"From the daily editions of {in_order[0].date} to {in_order[-1].date}."
+    first, last = in_order[0].date, in_order[-1].date
+    note = f"From the daily editions of {first} to {last}." if first < last else f"From the daily edition of {first}."
     desks = Counter(page.title for edition in in_order for page in edition.pages for _ in page.pieces)
     sources = Counter(
         name for edition in in_order for piece in _printed(edition) for name in {c.name for c in piece.credits}
