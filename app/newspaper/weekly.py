@@ -11,6 +11,7 @@ from app.newspaper.calendar import moment
 from app.newspaper.edition import Chart, Credit, Edition, Page, Piece, Point
 from app.newspaper.material import Dossier, Source
 from app.newspaper.paper import Paper
+from app.newspaper.sentences import sentences
 
 DAYS = 7
 WEEK = dt.timedelta(DAYS)
@@ -152,7 +153,7 @@ def _importance(piece: Piece) -> int:
 
 
 def _source(edition: Edition, piece: Piece) -> Source:
-    told = [claim.text for claim in piece.sentences] or [piece.summary or piece.headline]
+    told = [claim.text for claim in piece.sentences] or sentences(piece.summary) or [piece.headline]
     return Source(
         id=piece.id,
         name=f"{edition.title}, {edition.date:%A}",

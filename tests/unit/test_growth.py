@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.newspaper import growth
+from app.newspaper import facts, growth
 from app.newspaper.edition import Edition, Figure, Narrative
 from app.newspaper.growth import Counts
 from app.newspaper.material import Claim
@@ -120,6 +120,33 @@ def test_whatever_was_counted_becomes_finite_figures_and_sentences(counts: Any, 
         if figure.id in counts and figure.id not in ("p50_ms", "p95_ms"):
             assert figure.value == counts[figure.id]
             assert int(figure.shown.replace(",", "")) == counts[figure.id]
+
+
+@pytest.mark.parametrize(
+    ("cited", "text", "wrong"),
+    [
+        (["calls"], "The yard made 12,345 calls, up 12.2% from 11,002 the week before.", ""),
+        (["calls"], "Calls rose from 11,002 to 12,345.", ""),
+        (["calls"], "The yard made 12,346 calls.", "12,346"),
+        (["calls"], "The yard made over 13,000 calls.", "13,000"),
+        (["jobs"], "The yard made 12,345 calls.", "12,345"),
+        (["decided_share"], "It decided 90 percent of its items, 1.1 percentage points more than before.", ""),
+        (["decided_share"], "It decided 91 percent of its items.", "91"),
+        (["cost"], "The calls cost $1.23, against $1.00 a week earlier.", ""),
+        (["cost"], "The calls cost $2.23.", "2.23"),
+        (["p50_ms", "p95_ms"], "Half of the answers came within 340 ms, and 95 of 100 within 2.5 s.", ""),
+        (["editions", "editions_on_time"], "It shipped seven editions, six of them on time.", ""),
+        (["failed_calls.kind.rate_limit"], "Rate limits failed five calls.", "five"),
+    ],
+)
+def test_what_a_writer_says_of_the_figures_is_let_through_only_if_it_is_so(
+    cited: list[str], text: str, wrong: str
+) -> None:
+    figures = growth.figures(WEEK, BEFORE)
+    ids = {figure.id: growth.citation(n) for n, figure in enumerate(figures, 1)}
+    found = facts.faults(Claim(text=text, cites=tuple(ids[id_] for id_ in cited)), growth.dossier(figures))
+    assert [fault.kind for fault in found] == (["number"] if wrong else [])
+    assert all(wrong in fault.what for fault in found)
 
 
 def test_the_printed_report_leads_from_a_sentence_to_its_figure() -> None:

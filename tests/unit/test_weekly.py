@@ -73,7 +73,9 @@ def piece(
     id_: str, form: str = "article", importance: str = "", words: int = 8, sentences: int = 6, opinion: bool = False
 ) -> Piece:
     told = tuple(Claim(text=f"Sentence {n} of {id_} " + "and so on " * words, cites=("1.1",)) for n in range(sentences))
-    more: dict[str, Any] = {"article": {"sentences": told}, "brief": {"summary": f"In brief, {id_}."}}.get(form, {})
+    more: dict[str, Any] = {"article": {"sentences": told}, "brief": {"summary": f"In brief, {id_}. And no more."}}.get(
+        form, {}
+    )
     credit = Credit(name=f"Feed {id_[-1]}", title="T", url="https://example.com/a")
     return Piece.model_validate(
         {
@@ -119,7 +121,7 @@ def test_a_day_without_articles_gives_briefs_or_headlines_and_opinion_is_left_ou
     ]
     told = weekly.dossier(week)
     assert {source.id: list(source.sentences.values()) for source in told.sources} == {
-        "a01": ["In brief, a01."],
+        "a01": ["In brief, a01.", "And no more."],
         "a11": ["Head of a11"],
     }
 
