@@ -57,6 +57,7 @@ _BASES = {
 """What the base URL of a simulated provider ends in, by its protocol."""
 _ROLES = {
     "control": ("worker", "--control"), "ledger": ("worker", "--ledger"), "beat": ("beat",), "fleet": ("worker",),
+    "press": ("worker", "--press"),
 }  # fmt: skip
 
 Provider = dict[str, Any]
