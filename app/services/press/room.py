@@ -26,6 +26,7 @@ from app.newspaper.making import Facts, Made
 from app.newspaper.material import Article, FeedReport
 from app.newspaper.paper import Paper
 from app.newspaper.steps import Answer, Dues, Heard, Wish
+from app.publishing.configured import names
 from app.registry.fleet import FleetFile
 from app.services.jobspec import spec_of
 from app.services.press.colophon import colophon
@@ -217,7 +218,7 @@ class PressRoom:
             articles=tuple(Article.model_validate(each) for each in editions.articles(self.engine, opened.id)),
         )  # fmt: skip
         if opened.kind == "weekly":
-            since, until = weekly.week(opened.date)
+            since, until = weekly.dates(opened.date)
             found = editions.documents(self.engine, opened.paper, "daily", since, until)
             return replace(facts, earlier=tuple(Edition.model_validate(each) for each in found))
         if opened.kind == "growth":
@@ -311,7 +312,7 @@ class PressRoom:
             opened.id,
             edition.model_dump(mode="json"),
             [(article.id, article.url) for article in made.ran],
-            self.publisher.names(paper, Path(opened.base)),
+            names(paper),
             now,
         )
         for job in editions.open_jobs(self.engine, opened.id):  # nobody wants what they would say
