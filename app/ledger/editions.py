@@ -294,12 +294,14 @@ def open_jobs(engine: Engine, edition_id: int) -> list[str]:
         return [row[0] for row in rows]
 
 
-def spent_micro(engine: Engine, edition_id: int) -> int:
-    """What the edition's calls have cost so far, as far as it is known."""
+def committed_micro(engine: Engine, edition_id: int) -> int:
+    """What the edition's steps have cost, as far as it is known, and what those that still run may cost at most."""
     with engine.begin() as connection:
         return int(
             connection.exec_driver_sql(
-                "SELECT coalesce(sum(a.cost_micro), 0) FROM attempts a JOIN edition_steps s ON s.job_id = a.job_id"
+                "SELECT coalesce(sum(CASE WHEN j.state IN ('done', 'cancelled') THEN"
+                " (SELECT coalesce(sum(a.cost_micro), 0) FROM attempts a WHERE a.job_id = j.id)"
+                " ELSE j.max_cost_micro END), 0) FROM edition_steps s JOIN jobs j ON j.id = s.job_id"
                 " WHERE s.edition_id = %s",
                 (edition_id,),
             ).scalar_one()

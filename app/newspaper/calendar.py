@@ -25,9 +25,9 @@ _WEEKDAYS: tuple[str, ...] = get_args(Weekday)
 _SECOND = dt.timedelta(seconds=1)
 
 _MERGE, _SORT, _SHIP = 0.10, 0.28, 0.985
-_DESKS = (0.55, 0.68, 0.76, 0.84)
-_FRONT = (0.89, 0.92, 0.95, 0.97)
-_ALONE = (0.45, 0.65, 0.80, 0.93)
+_DESKS = (0.66, 0.78, 0.85, 0.90)
+_FRONT = (0.93, 0.95, 0.965, 0.975)
+_ALONE = (0.55, 0.72, 0.84, 0.95)
 """Of a weekly and of a growth report, which have no desks."""
 
 

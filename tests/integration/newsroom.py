@@ -42,8 +42,8 @@ _ENTRIES = [
 
 def rss(entries: list[tuple[str, str, str]]) -> str:
     rows = "".join(
-        f"<item><title>{title}</title><link>https://news.example/{n}</link><description>{text}</description></item>"
-        for n, (title, _, text) in enumerate(entries, 1)
+        f"<item><title>{title}</title><link>https://news.example/{desk}/{n}</link><description>{text}</description></item>"
+        for n, (title, desk, text) in enumerate(entries, 1)
     )
     return f'<?xml version="1.0"?><rss version="2.0"><channel><title>t</title>{rows}</channel></rss>'
 
@@ -82,7 +82,7 @@ class Newsroom:
             engine,
             self.yard.yard.fleet,
             Gatherer(engine, Fetcher()),
-            Publisher(engine),
+            Publisher(engine, {}),
             clock=lambda: self.now + dt.timedelta(seconds=skew_s),
         )
 

@@ -80,10 +80,10 @@ def test_a_date_has_one_edition_unless_a_reprint_is_wished(newsroom: Newsroom) -
 def test_where_every_provider_is_down_a_bulletin_ships_at_the_deadline_and_not_before(deserted: Newsroom) -> None:
     made = deserted.open()
     deserted.look()
-    deserted.later(minutes=58)
+    deserted.later(minutes=39)  # somebody might still come back in time to write
     deserted.look()
     assert deserted.state(made) == "open"
-    deserted.later(minutes=1.9)
+    deserted.later(minutes=20)
     deserted.look()
     assert deserted.state(made) == "published"
     edition = deserted.edition(made)
@@ -158,9 +158,9 @@ def test_each_date_has_one_edition_on_time_whatever_the_clocks_do(
     news.now = start
     while news.now < start + dt.timedelta(days=days):
         news.look(due=True)
-        news.later(minutes=7)
+        news.later(seconds=25 if editions.unfinished(small_yard.engine) else 420)
         if news.now.minute % 3 == 0:  # a clock that is put back a little
-            news.later(minutes=-3)
+            news.later(seconds=-10)
     rows = small_yard.rows("SELECT date, state, late, made_at <= deadline_at, run FROM editions ORDER BY date")
     dates = [row[0] for row in rows]
     assert dates == [dates[0] + dt.timedelta(days=n) for n in range(days)]
@@ -184,15 +184,15 @@ def test_a_missed_night_is_caught_up_within_its_window_and_no_other(deserted: Ne
 def test_a_budget_that_is_gone_ships_what_there_is(small_yard: SmallYard, tmp_path: Path) -> None:
     small_yard.open(FLEET)
     small_yard.weather(**JOURNALISTS)
-    news = Newsroom(small_yard, tmp_path, max_cost_usd=0.004)
+    news = Newsroom(small_yard, tmp_path, max_cost_usd=0.03)
     made = news.open()
     for _ in range(30):
         if any(looked.published for looked in news.look()):
             break
         small_yard.work()
-        news.later(minutes=3)
+        news.later(minutes=8)
     assert news.state(made) == "published"
-    assert small_yard.value("SELECT sum(cost_micro) FROM attempts") <= 4_000
+    assert 0 < small_yard.value("SELECT sum(cost_micro) FROM attempts") <= 30_000
     edition = news.edition(made)
     assert sum(len(page.pieces) for page in edition.pages) == 3
-    assert any(piece.form != "article" for page in edition.pages for piece in page.pieces)
+    assert {piece.form for page in edition.pages for piece in page.pieces} == {"brief"}

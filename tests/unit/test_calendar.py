@@ -229,6 +229,6 @@ def test_the_moments_of_a_making_follow_one_another_and_leave_time_to_print(kind
     assert lead.recheck < found.ship < deadline
     minutes = [(each - opened).total_seconds() / 60 for each in order]
     if kind == "daily":
-        assert minutes == pytest.approx([0, 10, 28, 55, 68, 76, 84, 89, 92, 95, 97, 98.5, 100])
+        assert minutes == pytest.approx([0, 10, 28, 66, 78, 85, 90, 93, 95, 96.5, 97.5, 98.5, 100])
     else:
-        assert minutes == pytest.approx([0, 0, 0, 0, 0, 0, 0, 45, 65, 80, 93, 98.5, 100])
+        assert minutes == pytest.approx([0, 0, 0, 0, 0, 0, 0, 55, 72, 84, 95, 98.5, 100])

@@ -178,7 +178,9 @@ class PressRoom:
             if made.edition is not None:
                 came.made = self._finish(opened, made)
                 return
-            begun = [self._begin(opened, paper, wish, now) for wish in made.wishes if wish.step not in facts.heard]
+            new = [wish for wish in made.wishes if wish.step not in facts.heard]
+            budget = self._budget(opened, paper, len(new))
+            begun = [self._begin(opened, wish, budget, now) for wish in new]
             came.wished |= any(begun)
             if not begun or all(begun):
                 return  # what was begun takes its time; a step that was passed over may let another begin
@@ -240,13 +242,21 @@ class PressRoom:
             for step in editions.steps(self.engine, edition_id, now)
         }
 
-    def _begin(self, opened: Opened, paper: Paper, wish: Wish, now: dt.datetime) -> bool:
+    def _budget(self, opened: Opened, paper: Paper, steps: int) -> float | None:
+        """What each of so many steps may cost, in USD: half of what is left is theirs, the rest is for those after
+        them, and so is what they do not need."""
+        if paper.max_cost_usd is None:
+            return None
+        left = paper.max_cost_usd - editions.committed_micro(self.engine, opened.id) / 1e6
+        return max(0.0, left / 2 / max(1, steps))
+
+    def _begin(self, opened: Opened, wish: Wish, budget: float | None, now: dt.datetime) -> bool:
         """Put a step to the yard; False where it is passed over."""
         if now >= wish.due or not wish.items:
             editions.pass_over(self.engine, opened.id, wish.step, wish.due, now, "not begun in time")
             return False
         try:
-            job = self._submit(opened, paper, wish, now)
+            job = self._submit(opened, wish, budget, now)
         except UsageError as error:
             log.warning("step passed over", action="press.passed", step=wish.step, reason=str(error))
             editions.pass_over(self.engine, opened.id, wish.step, wish.due, now, str(error)[:300])
@@ -254,12 +264,9 @@ class PressRoom:
         editions.begin_step(self.engine, opened.id, wish.step, job, wish.due, now)
         return True
 
-    def _submit(self, opened: Opened, paper: Paper, wish: Wish, now: dt.datetime) -> str:
+    def _submit(self, opened: Opened, wish: Wish, budget: float | None, now: dt.datetime) -> str:
         """The step's job: a new one, or that of a press room that died before it could write it down."""
         key = f"press/{opened.paper}/{opened.kind}/{opened.date}/{opened.run}/{wish.step}"
-        left = paper.max_cost_usd
-        if left is not None:
-            left = max(0.0, left - editions.spent_micro(self.engine, opened.id) / 1e6)
         fields: dict[str, Any] = {
             **wish.spec,
             "team": TEAM,
@@ -267,7 +274,7 @@ class PressRoom:
             "deadline_s": max(_LEAST_S, (wish.due - now).total_seconds()),
             "priority": _PRIORITY,
             "idempotency_key": key,
-            "max_cost_usd": left,
+            "max_cost_usd": budget,
             # Contact details in an article are nobody's business but its readers'.
             "privacy": "redact",
         }
