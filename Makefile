@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help setup demo test lint fuzz bench chaos outage weather soak lock clean
+.PHONY: help setup demo test lint fuzz bench chaos outage weather press soak lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -71,6 +71,9 @@ outage: setup ## every provider down for five minutes
 
 weather: setup ## a day of weather over twelve providers, in five minutes
 	$(BIN)/python -m bench.weather
+
+press: setup ## the newspaper while processes are killed, providers down and quotas gone
+	$(BIN)/python -m bench.press
 
 soak: setup ## a long run at a steady load
 	$(BIN)/python -m bench.soak

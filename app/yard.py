@@ -32,6 +32,9 @@ from app.services.health import Monitor
 from app.services.keyring import Keyring
 from app.services.learning import Learner
 from app.services.outlook import Lookout
+from app.services.press.gathering import Gatherer, feed_fetcher
+from app.services.press.publishing import Publisher
+from app.services.press.room import PressRoom
 from app.services.reputation import Reputation
 from app.services.schooling import Schooling
 from app.services.settling import Settler
@@ -178,6 +181,16 @@ class Yard:
             self.keyring,
             every_s=self.settings.health_every_s,
             margin_s=self.settings.gate_margin_s,
+        )
+
+    @cached_property
+    def press(self) -> PressRoom:
+        inner = self.settings.allow_private_addresses
+        return PressRoom(
+            self.engine,
+            self.fleet,
+            Gatherer(self.engine, feed_fetcher(allow_private=inner)),
+            Publisher(self.engine, os.environ, allow_private=inner),
         )
 
     @cached_property
