@@ -6,13 +6,12 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from app.services.press.gathering import Gatherer
-from app.services.press.publishing import Publisher
-
 from app.fetch import Fetcher
 from app.ledger import editions
 from app.newspaper.edition import Edition
 from app.newspaper.paper import Paper
+from app.services.press.gathering import Gatherer
+from app.services.press.publishing import Publisher
 from app.services.press.room import Looked, PressRoom
 from tests.integration.small_yard import SmallYard, vendor
 
