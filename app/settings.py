@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     dispatch_every_s: Seconds = 2
     press_every_s: Seconds = 5
     """Between two looks at the editions, where there is a newspaper."""
+    specimen: bool = False
+    """The models of this yard are simulated: every edition is marked as a specimen."""
     lease_s: Seconds = 30
     gate_margin_s: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     connect_timeout_s: Seconds = 10

@@ -191,6 +191,7 @@ class Yard:
             self.fleet,
             Gatherer(self.engine, feed_fetcher(allow_private=inner)),
             Publisher(self.engine, os.environ, allow_private=inner),
+            specimen=self.settings.specimen,
         )
 
     @cached_property

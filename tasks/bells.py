@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import ServiceMissing, SwitchyardError
+from app.ledger import editions
 from app.ledger.settling import RungAsk
 from app.services.outcomes import Outcomes
 from app.services.submitting import Submitter
@@ -63,8 +64,15 @@ def settle(chunk_id: int) -> None:
             rings.ring_dispatch(process.yard.redis)
         if settled.job_done:
             log.info("job done", action="job.done", job=settled.job_done)
+            _tell_press()
     except _AWAY as error:
         log.warning("a service is away", action="settle.away", chunk=chunk_id, error=type(error).__name__)
+
+
+def _tell_press() -> None:
+    """A job is done: it may be the step that an edition waits for. Costs a look into an index that is nearly empty."""
+    if editions.making(process.yard.engine):
+        rings.ring_press(process.yard.redis)
 
 
 @app.task(name="switchyard.dispatch")
@@ -89,6 +97,8 @@ def sweep() -> None:
             rings.ring_settle(chunk_id)
         for job_id in done:
             log.info("job done", action="job.done", job=job_id)
+        if done:
+            _tell_press()
         if process.yard.sweeper.becalmed():
             rings.ring_health_soon(process.yard.redis)
     except _AWAY as error:

@@ -10,13 +10,15 @@ from celery.canvas import Signature
 
 from app.ledger.settling import RungAsk
 from app.settings import Settings
-from tasks.app import CONTROL, app, connect, provider_queue
+from tasks.app import CONTROL, PRESS, app, connect, provider_queue
 
 # A dispatch that is queued and not yet begun sees whatever a second one would see.
 _DISPATCH_QUEUED = "bell:dispatch"
 _DISPATCH_QUEUED_S = 5
 _HEALTH_RUNG = "bell:health"
 _HEALTH_RUNG_S = 30
+_PRESS_QUEUED = "bell:press"
+_PRESS_QUEUED_S = 30
 
 
 def ring_wave(asks: Sequence[RungAsk]) -> None:
@@ -57,6 +59,21 @@ def ring_health_soon(client: redis.Redis) -> None:
     """A look beside those of beat, but not one sweep after the other."""
     if client.set(_HEALTH_RUNG, 1, nx=True, ex=_HEALTH_RUNG_S):
         ring_health()
+
+
+def ring_press(client: redis.Redis) -> None:
+    """At most one waits in the queue, beside those of beat."""
+    if client.set(_PRESS_QUEUED, 1, nx=True, ex=_PRESS_QUEUED_S):
+        app.send_task("switchyard.press", queue=PRESS, expires=_PRESS_QUEUED_S)
+
+
+def press_begins(client: redis.Redis) -> None:
+    client.delete(_PRESS_QUEUED)
+
+
+def press_unheard(client: redis.Redis) -> bool:
+    """Does a bell of ``ring_press`` still wait? Then the press is busy, or nobody serves it."""
+    return bool(client.exists(_PRESS_QUEUED))
 
 
 def ring_from_outside(settings: Settings) -> None:

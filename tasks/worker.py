@@ -13,8 +13,8 @@ from app.registry.fleet import Fleet
 from app.registry.rows import ProviderRow
 from app.services.fleetview import MOST_ASKS
 from app.settings import Settings
-from tasks import bells
-from tasks.app import CONTROL, FOREIGN, LEDGER, app, connect, provider_queue
+from tasks import bells, press
+from tasks.app import CONTROL, FOREIGN, LEDGER, PRESS, app, connect, provider_queue
 from tasks.process import process
 
 # Celery's own limit is accurate up to about one message a second and far too slow above.
@@ -22,6 +22,7 @@ _FUSE_UP_TO_RPM = 60
 _THREADS_ALONE = 8
 _THREADS_SHARED = 24
 _CONTROL_THREADS = 4
+_PRESS_THREADS = 2
 
 
 def serve_providers(settings: Settings, fleet: Fleet, names: Sequence[str], on_ready: Any = None) -> int:
@@ -44,6 +45,12 @@ def serve_control(settings: Settings, on_ready: Any = None) -> int:
 
 def serve_ledger(settings: Settings, on_ready: Any = None) -> int:
     return _run(settings, [LEDGER], 1, "ledger", on_ready)
+
+
+def serve_press(settings: Settings, on_ready: Any = None) -> int:
+    """Two threads: while one waits for a slow feed, the other ships what has reached its deadline."""
+    assert press.press.name in app.tasks
+    return _run(settings, [PRESS], _PRESS_THREADS, "press", on_ready)
 
 
 def beat(settings: Settings) -> None:

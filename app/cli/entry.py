@@ -10,7 +10,22 @@ import sys
 
 import typer
 
-from app.cli import alerts, choice, demo, drill, fleet, hear, jobs, outcomes, receipt, replay, run, simulate, submit
+from app.cli import (
+    alerts,
+    choice,
+    demo,
+    drill,
+    fleet,
+    hear,
+    jobs,
+    outcomes,
+    press,
+    receipt,
+    replay,
+    run,
+    simulate,
+    submit,
+)  # fmt: skip
 from app.core.errors import ServiceMissing, SwitchyardError, UsageError
 
 _WRONG, _MISSING = 2, 3
@@ -25,7 +40,22 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (demo, run, submit, jobs, choice, outcomes, receipt, replay, fleet, alerts, drill, simulate, hear):
+    for module in (
+        demo,
+        press,
+        run,
+        submit,
+        jobs,
+        choice,
+        outcomes,
+        receipt,
+        replay,
+        fleet,
+        alerts,
+        drill,
+        simulate,
+        hear,
+    ):
         module.register(app)
     return app
 

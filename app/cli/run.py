@@ -66,11 +66,14 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
     from app.embedded import Embedded
     from app.ledger import migrate as migrations
     from app.registry.fleet import FleetFile
+    from app.registry.paperfile import PaperFile
     from tasks import worker as workers
 
     assert settings.fleet is not None
     fleet = FleetFile(settings.fleet)
     fleet.current()
+    if settings.newspaper is not None:
+        PaperFile(settings.newspaper).current()
     logs.configure()
     logs_in = home / "logs"
     logs_in.mkdir(exist_ok=True, mode=0o700)
@@ -84,6 +87,8 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
         try:
             supervisor.add("control", lambda ready: workers.serve_control(settings, ready))
             supervisor.add("ledger", lambda ready: workers.serve_ledger(settings, ready))
+            if settings.newspaper is not None:
+                supervisor.add("press", lambda ready: workers.serve_press(settings, ready))
             supervisor.serve_fleet(fleet)
             supervisor.add("beat", _announcing(lambda: workers.beat(settings)))
             if with_flower:
@@ -241,8 +246,9 @@ def worker(
     providers: Annotated[str | None, typer.Option(help="Serve these in one process: groq,cerebras")] = None,
     control: Annotated[bool, typer.Option("--control", help="Serve dispatch, settle, sweep and health.")] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Serve the drain of spilled answers.")] = False,
+    press: Annotated[bool, typer.Option("--press", help="Serve the making of the newspaper.")] = False,
 ) -> None:
-    """Start workers: for some providers, for all of them (a process each), or for the control queues."""
+    """Start workers: for some providers, for all of them (a process each), or for the other queues."""
     from app import logs
     from app.cli.servers import settings as running_settings
     from app.cli.supervisor import Supervisor
@@ -255,6 +261,8 @@ def worker(
         raise typer.Exit(workers.serve_control(settings))
     if ledger:
         raise typer.Exit(workers.serve_ledger(settings))
+    if press:
+        raise typer.Exit(workers.serve_press(settings))
     if settings.fleet is None:
         raise UsageError("no fleet file", hint="set SWITCHYARD_FLEET, or copy fleet.example.toml to fleet.toml")
     fleet = FleetFile(settings.fleet)

@@ -110,6 +110,26 @@ def unfinished(engine: Engine) -> list[Opened]:
         return [Opened(*row) for row in rows]
 
 
+def latest(engine: Engine, most: int) -> list[Opened]:
+    """Of all papers, the newest date first."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            f"SELECT {_COLUMNS} FROM editions ORDER BY date DESC, id DESC LIMIT %s",  # noqa: S608
+            (most,),
+        )
+        return [Opened(*row) for row in rows]
+
+
+def making(engine: Engine) -> bool:
+    """Is any edition being made?"""
+    with engine.begin() as connection:
+        return bool(
+            connection.exec_driver_sql(
+                "SELECT EXISTS (SELECT FROM editions WHERE state <> 'published' AND state = 'open')"
+            ).scalar_one()
+        )
+
+
 def latest_dates(engine: Engine, paper: str) -> dict[str, dt.date]:
     """Kind → the latest date that has an edition."""
     with engine.begin() as connection:

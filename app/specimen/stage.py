@@ -18,6 +18,8 @@ _PACE = {
     "SWITCHYARD_DISPATCH_EVERY_S": "1",
     "SWITCHYARD_PRESS_EVERY_S": "1",
     "SWITCHYARD_HORIZON_S": "5",
+    # Also what beat opens, and what a reader opens by hand while the stage stands.
+    "SWITCHYARD_SPECIMEN": "true",
 }
 
 

@@ -39,6 +39,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         "sweep_every_s": 10,
         "dispatch_every_s": 2,
         "press_every_s": 5,
+        "specimen": False,
         "lease_s": 30,
         "gate_margin_s": 1.0,
         "connect_timeout_s": 10,

@@ -79,6 +79,8 @@ class PressRoom:
     fleet: FleetFile
     gatherer: Gatherer
     publisher: Publisher
+    specimen: bool = False
+    """Every edition is marked as one: the models are simulated."""
     clock: Callable[[], dt.datetime] = field(default=_now)
 
     def look(self, paper: Paper | None, base: Path) -> Looked:
@@ -92,9 +94,7 @@ class PressRoom:
             any(found.wished for found in rounds.values()),
         )
 
-    def open_now(
-        self, paper: Paper, base: Path, kind: Kind, date: dt.date, *, reprint: bool = False, specimen: bool = False
-    ) -> int:
+    def open_now(self, paper: Paper, base: Path, kind: Kind, date: dt.date, *, reprint: bool = False) -> int:
         """Open an edition at this moment, whatever the calendar says. Its id.
 
         Raises ``Conflict`` where the date has one and no reprint is wished, or where one is being made.
@@ -107,9 +107,8 @@ class PressRoom:
         now = self.clock()
         appearance = paper.appearance(kind) or paper.daily
         minutes = appearance.minutes if appearance is not None else 60.0
-        made = self._open(
-            paper, base, kind, date, len(before) + 1, specimen, False, now, now + dt.timedelta(minutes=minutes)
-        )
+        until = now + dt.timedelta(minutes=minutes)
+        made = self._open(paper, base, kind, date, len(before) + 1, False, now, until)
         if made is None:
             raise Conflict(f"somebody else has just opened the {kind} edition of {date}")
         return made
@@ -117,7 +116,7 @@ class PressRoom:
     def _open_due(self, paper: Paper, base: Path) -> tuple[int, ...]:
         latest, now = editions.latest_dates(self.engine, paper.name), self.clock()
         found = [
-            self._open(paper, base, due.kind, due.date, 1, False, due.late, now, due.deadline_at)
+            self._open(paper, base, due.kind, due.date, 1, due.late, now, due.deadline_at)
             for due in calendar.due(paper, now, latest)
         ]
         return tuple(each for each in found if each is not None)
@@ -129,7 +128,6 @@ class PressRoom:
         kind: Kind,
         date: dt.date,
         run: int,
-        specimen: bool,
         late: bool,
         opened_at: dt.datetime,
         deadline_at: dt.datetime,
@@ -142,7 +140,7 @@ class PressRoom:
             run=run,
             settings=paper.model_dump(mode="json"),
             base=str(base.absolute()),
-            specimen=specimen,
+            specimen=self.specimen,
             late=late,
             opened_at=opened_at,
             deadline_at=deadline_at,

@@ -1,0 +1,193 @@
+"""``switchyard press`` as a process of its own: what it refuses, what it lists, what it plans."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from app.ledger import editions
+from app.registry.paperfile import parse
+
+ROOT = Path(__file__).parents[2]
+PAPER = """\
+title = "The Elm Courier"
+name = "courier"
+time_zone = "Pacific/Kiritimati"
+stories = 8
+max_cost_usd = 0.25
+
+[daily]
+minutes = 40
+
+[weekly]
+on = "sunday"
+
+[[desk]]
+name = "town"
+title = "Town"
+description = "streets, bridges, buses"
+most = 5
+
+[[feed]]
+name = "The Bell"
+path = "feeds/bell.xml"
+most = 30
+"""
+
+
+def run(folder: Path, *argv: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """In a folder where nothing is set but what is said."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHYARD_")}
+    told = {f"SWITCHYARD_{name}": value for name, value in variables.items()}
+    found = subprocess.run(
+        [sys.executable, "-m", "app.cli", "press", *argv], cwd=folder, env={"PYTHONPATH": str(ROOT), **kept, **told},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in found.stderr
+    return found
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--date", "2026-13-01"], "--date: '2026-13-01' is no date\n  hint: write it as 2026-11-20"),
+        (["--date", "yesterday"], "--date: 'yesterday' is no date"),
+        (["--date", "20261120"], "--date: '20261120' is no date"),
+        (["--kind", "hourly"], "--kind: there is no 'hourly' edition\n  hint: choose daily, weekly, growth"),
+        (["--specimen", "--paper", "x.toml"], "--specimen has a newspaper of its own"),
+        (["--specimen", "--dry-run"], "--specimen calls no provider and costs nothing"),
+        (["--list", "--reprint"], "--list says what there is"),
+        (["--paper", "missing.toml"], "missing.toml: there is no such file"),
+        (["--paper", "."], ".: this is a directory, not a newspaper file"),
+        (["--paper", "broken.toml"], 'broken.toml:1: unknown key "titel"; did you mean "title"?'),
+        (["--dry-run"], "there is no newspaper to plan\n  hint: copy newspaper.example.toml to newspaper.toml"),
+        (["--paper", "paper.toml", "--dry-run"], "no fleet file\n  hint: set SWITCHYARD_FLEET"),
+        (["--paper", "paper.toml", "--date", "2999-01-01"], "--date: 2999-01-01 has not begun in Pacific/Kiritimati"),
+        (["--paper", "paper.toml", "--dry-run", "--date", "2999-01-01"], "--date: 2999-01-01 has not begun"),
+    ],
+)
+def test_a_wrong_call_is_a_sentence_with_the_next_step(tmp_path: Path, argv: list[str], said: str) -> None:
+    (tmp_path / "paper.toml").write_text(PAPER)
+    (tmp_path / "broken.toml").write_text(PAPER.replace("title", "titel", 1))
+    found = run(tmp_path, *argv)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert said in found.stderr
+    assert not (tmp_path / ".switchyard").exists()
+
+
+def test_a_newspaper_without_a_yard_is_told_to_start_one_or_to_see_a_specimen(tmp_path: Path) -> None:
+    (tmp_path / "newspaper.toml").write_text(PAPER)
+    found = run(tmp_path)
+    assert (found.returncode, found.stdout) == (3, "")
+    assert "`switchyard up`" in found.stderr
+    assert "switchyard press --specimen" in found.stderr
+
+
+def opened(ledger: Engine, base: Path, date: dt.date, **changed: Any) -> int:
+    paper = parse(PAPER.encode(), base / "newspaper.toml")
+    at = dt.datetime.combine(date, dt.time(5), tzinfo=dt.UTC)
+    fields = {
+        "paper": paper.name, "kind": "daily", "date": date, "run": 1, "settings": paper.model_dump(mode="json"),
+        "base": str(base), "specimen": False, "late": False, "opened_at": at,
+        "deadline_at": at + dt.timedelta(minutes=40),
+    }  # fmt: skip
+    made = editions.open_edition(ledger, **{**fields, **changed})
+    assert made is not None
+    return made
+
+
+def test_a_list_says_which_editions_there_are_the_newest_first(
+    tmp_path: Path, ledger: Engine, database_url: str
+) -> None:
+    first, second = dt.date(2026, 11, 18), dt.date(2026, 11, 19)
+    document: dict[str, Any] = {}
+    for date, minutes, targets in ((first, 39, ["folder"]), (second, 41, ["folder"])):
+        made_at = dt.datetime.combine(date, dt.time(5), tzinfo=dt.UTC) + dt.timedelta(minutes=minutes)
+        assert editions.finish(ledger, opened(ledger, tmp_path, date), document, [], targets, made_at)
+    opened(ledger, tmp_path, dt.date(2026, 11, 20))
+    opened(ledger, tmp_path, second, kind="weekly", late=True)
+    page = tmp_path / "editions" / "2026-11-18" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+
+    found = json.loads(run(tmp_path, "--list", "--json", DATABASE_URL=database_url).stdout)
+    assert [(row["date"], row["kind"], row["state"], row["on_time"], row["page"]) for row in found] == [
+        ("2026-11-20", "daily", "open", None, None),
+        ("2026-11-19", "weekly", "open", None, None),
+        ("2026-11-19", "daily", "made", False, None),
+        ("2026-11-18", "daily", "made", True, str(page)),
+    ]
+    table = run(tmp_path, "--list", DATABASE_URL=database_url).stdout.splitlines()
+    assert table[0].split() == ["DATE", "KIND", "RUN", "PAPER", "STATE", "ON", "TIME", "PAGE"]
+    assert [line.split()[:5] for line in table[1:]][-1] == ["2026-11-18", "daily", "1", "courier", "made"]
+    assert str(page) in table[-1]
+
+
+def test_an_empty_list_says_what_to_do(tmp_path: Path, database_url: str) -> None:
+    found = run(tmp_path, "--list", DATABASE_URL=database_url)
+    assert found.returncode == 0
+    assert "switchyard press prints one" in found.stderr
+    assert json.loads(run(tmp_path, "--list", "--json", DATABASE_URL=database_url).stdout) == []
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Path:
+    """A folder with a newspaper and a fleet of three tiers, three families each, at which nobody answers."""
+    (tmp_path / "newspaper.toml").write_text(PAPER)
+    (tmp_path / "fleet.toml").write_text(fleet_text())
+    return tmp_path
+
+
+def fleet_text() -> str:
+    tables = []
+    for tier, price in (("cheap", 0.1), ("standard", 1.0), ("complex", 3.0)):
+        for n in (1, 2, 3):
+            name = f"{tier}{n}"
+            tables.append(
+                f'[[provider]]\nname = "{name}"\nprotocol = "openai"\nbase_url = "http://127.0.0.1:9"\nlocal = true\n'
+                f'[[provider.model]]\nid = "{name}"\ntier = "{tier}"\nfamily = "{name}"\ncontext_window = 100000\n'
+                f"max_output = 8000\ninput_price = {price}\noutput_price = {2 * price}\nquality = 0.5\n"
+                'capabilities = ["json"]\n'
+            )
+    return "\n".join(tables)
+
+
+def test_a_dry_run_says_what_an_edition_would_take_and_calls_nobody(planned: Path) -> None:
+    found = run(planned, "--dry-run")
+    assert found.returncode == 0, found.stderr
+    assert "1 feeds, at most 30 articles out of them and 5 stories" in found.stdout
+    assert "never more than $0.25" in found.stdout
+    assert "it ships 40 min after it is opened" in found.stdout
+    assert "roughly" in found.stdout
+
+    told = json.loads(run(planned, "--dry-run", "--json").stdout)
+    steps = {step["step"]: step for step in told["steps"]}
+    assert {name: step["items"] for name, step in steps.items()} == {
+        "merge": 2, "sort:desk": 30, "sort:importance": 30, "sort:genre": 30, "sort:language": 30, "write": 5,
+        "check": 5, "lead": 1, "check of lead": 1,
+    }  # fmt: skip
+    assert all(step["estimate"]["calls"][0] > 0 for step in told["steps"])
+    assert told["calls"] == [sum(step["estimate"]["calls"][n] for step in told["steps"]) for n in (0, 1)]
+    # Packs of ten, two voices at the least and three at the most.
+    assert steps["sort:desk"]["estimate"]["calls"] == [6, 9]
+    assert 0 < told["cost_usd"][0] < told["cost_usd"][1]
+    assert not (planned / ".switchyard").exists()
+
+
+def test_a_weekly_one_has_a_narrative_only_and_a_step_that_nobody_serves_says_so(planned: Path) -> None:
+    cheap = "\n".join(table for table in fleet_text().split("\n\n") if 'tier = "complex"' not in table)
+    (planned / "fleet.toml").write_text(cheap)
+    told = json.loads(run(planned, "--dry-run", "--kind", "weekly", "--json").stdout)
+    assert [(step["step"], step["estimate"] is None) for step in told["steps"]] == [
+        ("weekly", True),
+        ("check of weekly", False),
+    ]
+    assert "weekly: " in run(planned, "--dry-run", "--kind", "weekly").stdout
