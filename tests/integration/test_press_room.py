@@ -182,7 +182,7 @@ def test_a_missed_night_is_caught_up_within_its_window_and_no_other(deserted: Ne
 
 
 def test_a_budget_that_is_gone_ships_what_there_is(small_yard: SmallYard, tmp_path: Path) -> None:
-    small_yard.open(FLEET)
+    small_yard.open(FLEET, gate_margin_s=0.5)
     small_yard.weather(**JOURNALISTS)
     news = Newsroom(small_yard, tmp_path, max_cost_usd=0.03)
     made = news.open()
