@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.core import injection
-from app.newspaper import naming, numerals
+from app.newspaper import alignment, naming, numerals
 from app.newspaper.common_words import listed
 from app.newspaper.material import Claim, Dossier, Source
 from app.newspaper.number import Number
@@ -108,6 +108,8 @@ class Evidence:
         outside = _blanked(text, [each for each in quoted if len(flat(each.inner).split()) > 2]) if not wrong else text
         wrong.extend(Fault("number", said) for said in self._wrong_numbers(outside, cited, language))
         wrong.extend(Fault("name", said) for said in self._wrong_names(outside, cited))
+        if not wrong:
+            wrong.extend(self._exchanged(outside, cited))
         return tuple(dict.fromkeys(wrong))
 
     # Where things stand
@@ -176,6 +178,8 @@ class Evidence:
                 continue
             right = [around for other, around in standing if numerals.same(number, other) or _is_year(number, other)]
             said_years = {year for year, _, _ in number.dates if year}
+            if not right and number.kind == "code" and self._spelled(number.code, cited):
+                continue
             if not right or (said_years and not said_years & years):
                 yield text[number.start : number.end].strip()
                 continue
@@ -191,6 +195,40 @@ class Evidence:
             best = max(_alike(mine, around) for around in right)
             if number.kind != "ordinal" and any(_alike(mine, around) >= best + 3 for around in others):
                 yield text[number.start : number.end].strip()
+
+    def _spelled(self, code: str, cited: list[str]) -> bool:
+        """``COVID-19`` as ``Covid 19``."""
+        told = "\n".join(re.sub(r"[^\w\n]|_", "", self._text(id)).casefold() for id in cited)
+        return any(c.isalpha() for c in code) and re.search(rf"{re.escape(code)}(?!\d)", told) is not None
+
+    def _exchanged(self, text: str, cited: list[str]) -> Iterator[Fault]:
+        """What stands in the place of another number or name in the sentence that the statement retells. Where it may
+        retell several, as lines of a list, one without such an exchange is enough."""
+        mine = self._laid_out(text, self._language)
+        found: list[tuple[alignment.Mark, ...]] = []
+        for id in cited:
+            spoken = self._languages[self._owner[id]]
+            marks = alignment.exchanged(
+                mine, self._laid_out(numerals.plain(self._text(id), spoken), spoken), self._agree
+            )
+            if marks == ():
+                return
+            if marks is not None:
+                found.append(marks)
+        for mark in min(found, key=len, default=()):
+            yield Fault("number" if mark.kind == "#" else "name", text[mark.start : mark.end].strip())
+
+    def _laid_out(self, text: str, language: str) -> alignment.Laid:
+        return alignment.laid_out(text, numerals.numbers(text, language), self._profile.names(text))
+
+    @staticmethod
+    def _agree(mine: alignment.Mark, its: alignment.Mark) -> bool:
+        if isinstance(mine.what, Number) and isinstance(its.what, Number):
+            coded = (mine.what.kind == "code") != (its.what.kind == "code")
+            return coded or numerals.same(mine.what, its.what) or _is_year(mine.what, its.what)
+        if isinstance(mine.what, Number) or isinstance(its.what, Number):
+            return True
+        return naming.related(mine.what, its.what)
 
     # Names
 

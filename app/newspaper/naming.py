@@ -138,6 +138,24 @@ def one_speaker(claimed: Sequence[tuple[str, ...]], there: Sequence[tuple[str, .
     return any(one[-1] in other or "".join(w[0] for w in one) in other for one in claimed for other in there)
 
 
+def related(one: Name, other: Name) -> bool:
+    """May both be one name: do they share a word, or does one abbreviate the other?"""
+    if any(_alike(a.folded, b.folded) for a in one for b in other):
+        return True
+    return _abbreviated_by(one, other)
+
+
+def _abbreviated_by(one: Name, other: Name) -> bool:
+    """``GSA`` and ``General Services Administration``, either way; ``U.S.`` and ``United States``."""
+    if {_SAME_NAME.get(a.folded, "") for a in one} & {_SAME_NAME.get(b.folded, " ") for b in other}:
+        return True
+    initials = ["".join(token.folded[0] for token in name) for name in (one, other)]
+    return any(
+        len(short) > 1 and short in (token.folded for token in whole if token.acronym)
+        for short, whole in zip(initials, (other, one), strict=True)
+    )
+
+
 def _alike(one: str, other: str) -> bool:
     """The same word, its plural, or the people of a country."""
     if one == other:
@@ -208,7 +226,8 @@ class _Place:
             name[0].acronym
             and len(letters) > 1
             and any(
-                letters in ("".join(t.folded[0] for t in run), "".join(t.folded[0] for t in run if len(t.folded) > 3))
+                letters in (initials := "".join(t.folded[0] for t in run), initials[run[0].opens :])
+                or (len(letters) > 2 and letters in initials)
                 for run in self._long_runs
             )
         )
@@ -256,6 +275,11 @@ class Profile:
         self._names = names - lower
         if language == "de":
             self._names -= {t.folded for text in texts for a, t in pairwise(_tokens(text)) if a.folded in _ARTICLES_DE}
+
+    def names(self, text: str) -> tuple[Name, ...]:
+        """All names of a text, as well as capitals tell."""
+        tokens = _tokens(text)
+        return tuple(self._names_of(tokens, _is_title(tokens, text))) if self.has_capitals else ()
 
     def misplaced(
         self, text: str, cited: Sequence[str], *, near: Sequence[str], whole: Sequence[str], tellers: Sequence[str]
@@ -329,7 +353,7 @@ class Profile:
             for run in self._names_of(sentence):
                 theirs = {token.folded for token in run}
                 score = _nearness(mine, _context(sentence, run))
-                if folded & theirs:
+                if folded & theirs or _abbreviated_by(name, run):
                     own = max(own, score)
                     by_whom = by_whom or passive != _passive(sentence)
                 elif score > other and not _listed(sentence, run, folded):

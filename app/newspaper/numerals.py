@@ -33,7 +33,7 @@ def plain(text: str, language: str = "en") -> str:
     text = _GROUPED.sub("", _SUPERSCRIPT.sub("", text))
     if language != "en":
         text = _GROUPED_BY_BLANKS.sub(lambda found: found.group().replace(" ", ""), text)
-    text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("−", "-").replace("‐", "-").replace("‑", "-")
+    text = unicodedata.normalize("NFKC", text).replace("−", "-").replace("‐", "-").replace("‑", "-")
     return "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text)
 
 

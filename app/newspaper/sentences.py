@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from app.newspaper.common_words import listed
+from app.newspaper.number_words import MONTHS
 
 LONGEST = 900
 """Characters of a sentence; what is longer is cut between words."""
@@ -81,19 +82,21 @@ def _goes_on(line: str, following: str) -> bool:
 
 def _split(block: str) -> Iterator[str]:
     quotations = _quotations(block)
-    at = start = 0
+    at = start = seen = 0
+    worded = False
     for stop in _STOP.finditer(block):
         end = stop.end()
+        worded = worded or any(character.isalnum() for character in block[seen:end])
+        seen = end
         while at < len(quotations) and quotations[at][1] <= end:
             at += 1
         if at < len(quotations) and quotations[at][0] < stop.start():
             continue
         if end < len(block) and not _ends(block, stop):
             continue
-        piece = block[start:end].strip()
-        if piece and any(character.isalnum() for character in piece):
-            yield piece
-            start = end
+        if worded:
+            yield block[start:end].strip()
+            start, worded = end, False
     if rest := block[start:].strip():
         yield rest
 
@@ -115,8 +118,10 @@ def _ends(block: str, stop: re.Match[str]) -> bool:
         return True
     word = before.group().casefold()
     if word.isdigit():
-        # "3. Oktober", "No. 5. Der": a German ordinal, or the number of a list item.
-        return not (stop.start() <= 3 and len(word) < 3)
+        # The number of a list item, or a German ordinal: "3. Oktober".
+        opener = _FIRST_WORD.match(block, end, end + 40)
+        dated = opener is not None and opener.group(1).casefold() in MONTHS
+        return not (len(word) < 3 and (stop.start() <= 3 or dated))
     if word in _ABBREVIATIONS or (len(word) == 1 and word != "i") or re.fullmatch(r"\w(?:\.\w)+", word):
         opener = _FIRST_WORD.match(block, end, end + 40)
         may_end = word in _MAY_END or re.fullmatch(r"\w(?:\.\w)+", word) is not None

@@ -325,6 +325,7 @@ def _subject(line: str, told: Told, chance: random.Random) -> str | None:
     if match is None:
         return None
     others = [n for n in told.names if not set(n.casefold().split()) & set(re.findall(r"\w+", line.casefold()))]
+    others = [n for n in others if " " in n or n.isupper()]  # a single word may be none that stood in a heading
     return chance.choice(others) + line[match.end(1) :] if others else None
 
 
@@ -402,6 +403,67 @@ def paraphrased(line: str, chance: random.Random) -> str:
             )
             line = f"{first} {opening[1][0].lower()}{opening[1][1:]}."
     return re.sub(r"\s+([,.;])", r"\1", re.sub(r"\s{2,}", " ", line)).replace(" %", "%").strip()
+
+
+# Lies about a sentence that is cited together with its neighbours ---------------------------------------------------
+
+
+def _of_the_neighbours(told: Told, place: int, chance: random.Random) -> Iterator[tuple[str, str]]:
+    """(form, lie): what stands in the cited sentences, but belongs elsewhere. The hardest of all."""
+    lines = list(told.sentences.values())
+    line, near = lines[place], [*lines[max(0, place - 2) : place], *lines[place + 1 : place + 3]]
+    found = list(_DIGITS.finditer(line))
+    if len(line.split()) < 6:
+        return
+    other_numbers = [m[1] for other in near for m in _DIGITS.finditer(other) if m[1] not in line]
+    if found and other_numbers:
+        match = chance.choice(found)
+        yield (
+            "number of a cited neighbour",
+            line[: match.start(1)] + chance.choice(other_numbers) + line[match.end(1) :],
+        )
+    if len({match[1] for match in found}) > 1:
+        one, other = found[0], next(match for match in found if match[1] != found[0][1])
+        yield (
+            "numbers of one sentence traded",
+            (line[: one.start(1)] + other[1] + line[one.end(1) : other.start(1)] + one[1] + line[other.end(1) :]),
+        )
+    lie = _named(lambda name, line, told, chance: _of_lines(near, line, chance))(line, told, chance)
+    if lie is not None:
+        yield "name of a cited neighbour", lie
+
+
+def _of_lines(near: list[str], line: str, chance: random.Random) -> str | None:
+    words = {word.removesuffix("’s") for word in re.findall(r"[\w’]+", line.casefold())}
+    others = [n.removesuffix("’s") for other in near for n in names_in(other)]
+    others = [n for n in others if not set(n.casefold().split()) & words]
+    return chance.choice(others) if others else None
+
+
+def test_what_stands_in_a_cited_neighbour_does_not_stand_everywhere() -> None:
+    chance = random.Random(20261120)
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    missed: dict[str, list[str]] = defaultdict(list)
+    honest = [0, 0]
+    for told in news():
+        ids = list(told.sentences)
+        for place in range(len(ids)):
+            if chance.random() > 0.4:
+                continue
+            cites = tuple(ids[max(0, place - 2) : place + 3])
+            line = told.sentences[ids[place]]
+            honest[0] += any(f.kind != "instruction" for f in told.evidence.faults(Claim(text=line, cites=cites)))
+            honest[1] += 1
+            for form, lie in _of_the_neighbours(told, place, chance):
+                caught = bool(told.evidence.faults(Claim(text=lie, cites=cites)))
+                counts[form][0] += caught
+                counts[form][1] += 1
+                if not caught:
+                    missed[form].append(f"{lie[:160]!r} of {line[:160]!r}")
+    for form, (caught, of) in counts.items():
+        print(f"{form:32} {caught:5} of {of:5}  {caught / of:7.2%}")
+        assert caught >= 0.95 * of, missed[form][:20]
+    assert honest[0] <= 0.002 * honest[1]
 
 
 # What is measured ---------------------------------------------------------------------------------------------------
