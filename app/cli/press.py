@@ -52,7 +52,7 @@ def press(
     found = servers.load()
     path = None if specimen else paper or found.newspaper
     if list_:
-        _list(found.home, specimen, as_json)
+        _list(found.home, path is not None or found.database_url is not None, specimen, as_json)
     elif dry_run:
         _plan(path, wanted, as_json)
     elif path is None:
@@ -266,11 +266,15 @@ def _made(opened: Opened) -> str:
     return f"; made in {took}, {'on time' if _on_time(opened) else 'late'} ({left})"
 
 
-def _list(home: Path, specimen: bool, as_json: bool) -> None:
+def _list(home: Path, configured: bool, specimen: bool, as_json: bool) -> None:
+    """``configured``: is a newspaper or a ledger named? If not, the specimen's are meant, where there is one."""
     from app.ledger import editions
 
-    if specimen:
-        os.environ["SWITCHYARD_HOME"] = str(home / "press")
+    kept = home / "press"
+    if specimen and not (kept / "postgres").is_dir():
+        raise UsageError(f"no specimen has been made in {kept}", hint="switchyard press --specimen makes one")
+    if specimen or (not configured and not (home / "postgres").is_dir() and (kept / "postgres").is_dir()):
+        os.environ["SWITCHYARD_HOME"] = str(kept)
     with servers.ledger() as engine:
         rows = [_line(opened) for opened in editions.latest(engine, _MOST_LISTED)]
     if as_json:

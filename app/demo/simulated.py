@@ -92,9 +92,9 @@ class SimulatedYard:
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = (self.home / "demo.lock").open("wb")
-        except PermissionError as error:
+        except OSError as error:
             raise UsageError(
-                f"{error.filename or self.home} cannot be written",
+                f"{error.filename or self.home} cannot be written ({error.strerror})",
                 hint="set SWITCHYARD_HOME to a directory of your own",
             ) from None
         try:

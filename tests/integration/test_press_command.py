@@ -64,6 +64,7 @@ def run(folder: Path, *argv: str, **variables: str) -> subprocess.CompletedProce
         (["--kind", "hourly"], "--kind: there is no 'hourly' edition\n  hint: choose daily, weekly, growth"),
         (["--specimen", "--paper", "x.toml"], "--specimen has a newspaper of its own"),
         (["--specimen", "--dry-run"], "--specimen calls no provider and costs nothing"),
+        (["--list", "--specimen"], "no specimen has been made in .switchyard/press"),
         (["--list", "--reprint"], "--list says what there is"),
         (["--paper", "missing.toml"], "missing.toml: there is no such file"),
         (["--paper", "."], ".: this is a directory, not a newspaper file"),
@@ -81,6 +82,13 @@ def test_a_wrong_call_is_a_sentence_with_the_next_step(tmp_path: Path, argv: lis
     assert (found.returncode, found.stdout) == (2, "")
     assert said in found.stderr
     assert not (tmp_path / ".switchyard").exists()
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = run(tmp_path, HOME=str(tmp_path / "file"))
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "cannot be written (Not a directory)" in found.stderr
 
 
 def test_a_newspaper_without_a_yard_is_told_to_start_one_or_to_see_a_specimen(tmp_path: Path) -> None:

@@ -169,6 +169,21 @@ def test_each_date_has_one_edition_on_time_whatever_the_clocks_do(
         assert (tmp_path / "out" / str(date) / "index.html").exists()
 
 
+def test_an_edition_that_cannot_go_on_holds_up_no_other(deserted: Newsroom) -> None:
+    stuck = deserted.open()
+    deserted.later(minutes=1)
+    other = deserted.open("weekly")
+    # As a later version might find it: a setting that it no longer knows.
+    with deserted.yard.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE editions SET settings = settings || '{\"gone\": 1}'::jsonb WHERE id = %s", (stuck,)
+        )
+    deserted.later(hours=2)
+    looked = deserted.look()[0]
+    assert (looked.made, looked.published) == ((other,), (other,))
+    assert deserted.state(stuck) == "open"
+
+
 def test_a_missed_night_is_caught_up_within_its_window_and_no_other(deserted: Newsroom) -> None:
     room = Newsroom(deserted.yard, deserted.home, daily={"at": "05:00", "catch_up_hours": 8})
     room.now = dt.datetime(2026, 11, 18, 4, 0, tzinfo=dt.UTC)

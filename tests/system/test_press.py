@@ -113,6 +113,7 @@ def test_a_specimen_is_interrupted_taken_up_again_looked_at_and_reprinted(home: 
     reprint = press(home, "--reprint", "--json")
     assert reprint.returncode == 0, reprint.stderr
     assert [(row["run"], row["page"]) for row in listed(home, "--specimen")] == [(2, str(page)), (1, str(page))]
+    assert listed(home) == listed(home, "--specimen")
     assert not left_running(home)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import Conflict, UsageError
 from app.ledger import door, editions
@@ -86,7 +87,7 @@ class PressRoom:
     def look(self, paper: Paper | None, base: Path) -> Looked:
         """Open what is due of the paper (None: nothing is), and bring every unfinished edition on."""
         opened = () if paper is None else self._open_due(paper, base)
-        rounds = {each.id: self._advance(each) for each in editions.unfinished(self.engine)}
+        rounds = {each.id: self._round(each) for each in editions.unfinished(self.engine)}
         return Looked(
             opened,
             tuple(key for key, found in rounds.items() if found.made),
@@ -149,8 +150,18 @@ class PressRoom:
             log.info("edition opened", action="press.opened", paper=paper.name, kind=kind, date=str(date), edition=made)
         return made
 
+    def _round(self, opened: Opened) -> _Round:
+        """A fault of one edition is none of another: it is logged, and tried again at the next look."""
+        try:
+            return self._advance(opened)
+        except DBAPIError:
+            raise  # the ledger is away for all of them
+        except Exception:
+            log.exception("an edition does not go on", action="press.bug", edition=opened.id)
+            return _Round()
+
     def _advance(self, opened: Opened) -> _Round:
-        """As far as it goes now. Nobody else's round is disturbed, and a failure of one edition is none of another."""
+        """As far as it goes now, where nobody else is at it."""
         came = _Round()
         with editions.alone(self.engine, opened.id) as mine:
             if not mine:
