@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from app.newspaper.naming import Name
+from app.newspaper.capitals import Name
 from app.newspaper.number import Number
 
 NEAR = 0.7

@@ -11,20 +11,13 @@ Warning: without a dictionary of names this is a rule of thumb; it errs towards 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 from app.newspaper import common_words
+from app.newspaper.capitals import PARTICLES, Name, Token, is_title, linked, runs_of, tokens_of
 from app.newspaper.common_words import listed
-from app.newspaper.number_words import MONTHS, SHORT_MONTHS, WEEKDAYS
 
-_WORD = re.compile(r"[^\W\d_][^\W_]*(?:[.'’&][^\W_]+)*(?:'(?!\w))?")
-_PARTICLES = listed("van von der den de del della di da dos du la le el al bin ibn ben ten ter zu und of")
-_DATES = frozenset(MONTHS) - SHORT_MONTHS | frozenset(WEEKDAYS)
-_MOST_PARTICLES = 3
 _ARTICLES_DE = listed(
     "der die das den dem des ein eine einen einem einer eines kein keine keinen im am zum zur vom beim ins ans aufs"
     " diese dieser dieses diesen diesem jede jeder jedes jeden alle aller allen viele vieler mehr einige seine seiner"
@@ -37,90 +30,11 @@ _NOUN_DE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A word: as it stands, folded, its place, whether it has a capital, whether it opens a sentence, and the place of
-    the word that goes on its run of capitals (``gap``: what stands between it and the word before)."""
-
-    text: str
-    folded: str
-    start: int
-    end: int
-    capital: bool
-    opens: bool
-    gap: str
-
-    @property
-    def acronym(self) -> bool:
-        letters = [c for c in self.text.removesuffix("s") if c.isalpha()]
-        return len(letters) > 1 and sum(c.isupper() for c in letters) >= max(2, len(letters) - 1)
-
-
-Name = tuple[_Token, ...]
-
-
-def fold(word: str) -> str:
-    """For comparison: without possessive, dots, apostrophes, accents and case."""
-    word = re.sub(r"['’]s?$", "", word)
-    word = re.sub(r"[.'’]", "", unicodedata.normalize("NFKD", word))
-    return "".join(c for c in word if not unicodedata.combining(c)).casefold()
-
-
-@lru_cache(maxsize=4096)
-def _tokens(text: str) -> tuple[_Token, ...]:
-    found: list[_Token] = []
-    end = 0
-    for match in _WORD.finditer(text):
-        gap = text[end : match.start()]
-        opens = not found or re.search(r"[.!?:;…•*#|]\W*$|[\"“„«(\[‘–—]\s*$|\n", gap) is not None
-        if found and gap.startswith(".") and _abbreviated(found[-1]):
-            opens = False
-        word = match.group()
-        found.append(_Token(word, fold(word), match.start(), match.end(), word[0].isupper(), opens, gap))
-        end = match.end()
-    return tuple(found)
-
-
-def _abbreviated(token: _Token) -> bool:
-    return len(token.folded) == 1 or "." in token.text or token.folded in common_words.ADDRESS | {
-        "st", "jr", "sr", "gen", "lt", "sen", "rep", "gov", "col", "sgt", "capt", "no",
-    }  # fmt: skip
-
-
-def _linked(before: _Token, token: _Token) -> bool:
-    """Do two words with capitals belong to one name, by what stands between them?"""
-    if token.gap in (" ", "-", "–", " & ", "/") or (token.gap == ". " and _abbreviated(before)):
-        return not before.text.endswith(("'s", "’s", "'", "’"))
-    return False
-
-
-def _runs(tokens: Sequence[_Token]) -> Iterator[Name]:
-    """Runs of capitalised words; particles inside a run link it and are left out."""
-    run: list[_Token] = []
-    particles = 0
-    for place, token in enumerate(tokens):
-        before = tokens[place - 1] if place else None
-        linked = before is not None and _linked(before, token)
-        if token.capital and token.folded not in _DATES and token.folded != "i":
-            if run and not linked:
-                yield tuple(run)
-                run = []
-            run.append(token)
-            particles = 0
-        elif run and linked and token.folded in _PARTICLES - {"of", "und"} and particles < _MOST_PARTICLES:
-            particles += 1
-        elif run:
-            yield tuple(run)
-            run, particles = [], 0
-    if run:
-        yield tuple(run)
-
-
 def speakers(text: str) -> tuple[tuple[str, ...], ...]:
     """Whom a text names as speaking, in folded words: ``said Ann Smith``, ``Smith, its head, told``."""
     found: list[tuple[str, ...]] = []
-    tokens = _tokens(text)
-    for run in _runs(tokens):
+    tokens = tokens_of(text)
+    for run in runs_of(tokens):
         name = tuple(t for t in run if not (t.opens and common_words.is_common(t.folded)))
         if not name:
             continue
@@ -182,8 +96,7 @@ class _Place:
     """Sentences in which a name is looked up: their words, and the runs of capitals among them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.sentences = [_tokens(text) for text in texts]
-        self.texts = tuple(texts) if isinstance(texts, (list, tuple)) else ()
+        self.sentences = [tokens_of(text) for text in texts]
         self.words = {token.folded for tokens in self.sentences for token in tokens}
         self.names = {token.folded for tokens in self.sentences for token in tokens if token.capital}
         self.acronyms = {token.folded for tokens in self.sentences for token in tokens if token.acronym}
@@ -193,12 +106,12 @@ class _Place:
             a.folded == "united" and b.folded in ("states", "kingdom") for s in self.sentences for a, b in pairwise(s)
         ):
             self.words |= {"us"} if "states" in self.words else {"uk"}
-        self.runs = [run for tokens in self.sentences for run in _runs(tokens)]
+        self.runs = [run for tokens in self.sentences for run in runs_of(tokens)]
         self.pairs: set[tuple[str, str]] = set()
         self.starts: set[str] = set()
         self.ends: set[str] = set()
         for tokens in self.sentences:
-            kept = [t for t in tokens if t.capital or t.folded not in _PARTICLES]
+            kept = [t for t in tokens if t.capital or t.folded not in PARTICLES]
             for place, token in enumerate(kept):
                 before = kept[place - 1] if place else None
                 joined = before is not None and before.capital and token.capital and _linked_over(before, token)
@@ -236,7 +149,7 @@ class _Place:
     def _long_runs(self) -> Iterator[Name]:
         """Runs that small words may link: ``Department of Health and Human Services``."""
         for tokens in self.sentences:
-            run: list[_Token] = []
+            run: list[Token] = []
             for token in tokens:
                 if token.capital:
                     run.append(token)
@@ -248,8 +161,8 @@ class _Place:
                 yield tuple(run)
 
 
-def _linked_over(before: _Token, token: _Token) -> bool:
-    return _linked(before, token) or token.gap == " "
+def _linked_over(before: Token, token: Token) -> bool:
+    return linked(before, token) or token.gap == " "
 
 
 class Profile:
@@ -257,15 +170,15 @@ class Profile:
 
     def __init__(self, texts: Sequence[str], language: str) -> None:
         self._language = language
-        self._all = tuple(texts)
+        self._places: dict[tuple[str, ...], _Place] = {}
         lower: set[str] = set()
         names: set[str] = set()
         letters = "".join(text[:200] for text in texts[:50])
         self.has_capitals = any(c.isupper() for c in letters)
         for text in texts:
-            tokens = _tokens(text)
+            tokens = tokens_of(text)
             lower.update(token.folded for token in tokens if not token.capital)
-            if _is_title(tokens, text):
+            if is_title(tokens, text):
                 continue
             for place, token in enumerate(tokens):
                 article = language == "de" and place and tokens[place - 1].folded in _ARTICLES_DE
@@ -274,12 +187,14 @@ class Profile:
         self._lower = lower
         self._names = names - lower
         if language == "de":
-            self._names -= {t.folded for text in texts for a, t in pairwise(_tokens(text)) if a.folded in _ARTICLES_DE}
+            self._names -= {
+                t.folded for text in texts for a, t in pairwise(tokens_of(text)) if a.folded in _ARTICLES_DE
+            }
 
     def names(self, text: str) -> tuple[Name, ...]:
         """All names of a text, as well as capitals tell."""
-        tokens = _tokens(text)
-        return tuple(self._names_of(tokens, _is_title(tokens, text))) if self.has_capitals else ()
+        tokens = tokens_of(text)
+        return tuple(self._names_of(tokens, is_title(tokens, text))) if self.has_capitals else ()
 
     def misplaced(
         self, text: str, cited: Sequence[str], *, near: Sequence[str], whole: Sequence[str], tellers: Sequence[str]
@@ -287,13 +202,13 @@ class Profile:
         """The names of a statement that it may not use. ``near``: title and sentence before each cited one, from which
         a pronoun is resolved; ``whole``: all of their sources, where a name may stand in full; ``tellers``: who says
         it."""
-        tokens = _tokens(text)
-        names = list(self._names_of(tokens, _is_title(tokens, text)))
+        tokens = tokens_of(text)
+        names = list(self._names_of(tokens, is_title(tokens, text)))
         here, around = _Place(list(cited)), _Place(list(near))
         yield from _turned_round(tokens, here)
         if not names:
             return
-        everywhere, by = _Place(list(whole)), _Place(list(tellers))
+        everywhere, by = self._place(tuple(whole)), self._place(tuple(tellers))
         budget = _anaphors(" ".join(cited)) - _anaphors(text)
         borrowed: dict[tuple[str, ...], None] = {}
         for name in names:
@@ -311,9 +226,15 @@ class Profile:
                     continue
             yield _shown(name)
 
-    def _names_of(self, tokens: tuple[_Token, ...], title: bool = False) -> Iterator[Name]:
-        for run in _runs(tokens):
-            part: list[_Token] = []
+    def _place(self, texts: tuple[str, ...]) -> _Place:
+        """Whole sources are looked through for every statement."""
+        if texts not in self._places:
+            self._places[texts] = _Place(texts)
+        return self._places[texts]
+
+    def _names_of(self, tokens: tuple[Token, ...], title: bool = False) -> Iterator[Name]:
+        for run in runs_of(tokens):
+            part: list[Token] = []
             for token in run:
                 doubtful = title or token.opens or self._language == "de"
                 before = _before(tokens, token)
@@ -326,7 +247,7 @@ class Profile:
             if part:
                 yield tuple(part)
 
-    def _is_name(self, token: _Token, before: _Token | None, run: Name) -> bool:
+    def _is_name(self, token: Token, before: Token | None, run: Name) -> bool:
         """Of a word whose capital says little."""
         if token.acronym or token.folded in self._names:
             return True
@@ -343,7 +264,7 @@ class Profile:
             return len(run) > 1 and not any(_NOUN_DE.search(t.folded) and t.folded not in self._names for t in run[:1])
         return len(run) > 1
 
-    def _in_place_of_another(self, name: Name, tokens: tuple[_Token, ...], here: _Place) -> bool:
+    def _in_place_of_another(self, name: Name, tokens: tuple[Token, ...], here: _Place) -> bool:
         """Does it stand among the words that another name has there, and not among its own?"""
         mine = _context(tokens, name)
         folded = {token.folded for token in name}
@@ -361,9 +282,9 @@ class Profile:
         return other >= 4 and other >= own + 2 and not by_whom
 
 
-def _turned_round(tokens: tuple[_Token, ...], here: _Place) -> Iterator[str]:
+def _turned_round(tokens: tuple[Token, ...], here: _Place) -> Iterator[str]:
     """``Smith Ann`` for ``Ann Smith``, whether these are names or not."""
-    for run in _runs(tokens):
+    for run in runs_of(tokens):
         for one, other in pairwise(run):
             pair = (one.folded, other.folded)
             both = one.folded in here.names and other.folded in here.names and pair[0] != pair[1]
@@ -371,20 +292,13 @@ def _turned_round(tokens: tuple[_Token, ...], here: _Place) -> Iterator[str]:
                 yield f"{one.text} {other.text}"
 
 
-def _before(tokens: tuple[_Token, ...], token: _Token) -> _Token | None:
+def _before(tokens: tuple[Token, ...], token: Token) -> Token | None:
     place = tokens.index(token)
     return tokens[place - 1] if place else None
 
 
 def _shown(name: Name) -> str:
     return " ".join(token.text for token in name)
-
-
-def _is_title(tokens: Sequence[_Token], text: str) -> bool:
-    """Is it written with capitals throughout, as headlines are?"""
-    stopped = text.rstrip("\"'”’)").endswith((".", "!", "?"))
-    long = [token for token in tokens if len(token.folded) > 3]
-    return len(long) >= 3 and sum(token.capital for token in long) > (0.85 if stopped else 0.6) * len(long)
 
 
 def _anaphors(text: str) -> int:
@@ -434,7 +348,7 @@ def _in_full(name: Name, here: _Place, everywhere: _Place) -> bool:
     return False
 
 
-def _context(tokens: Sequence[_Token], name: Name) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _context(tokens: Sequence[Token], name: Name) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The three words before it and the three behind it, nearest first; other names are marked as such."""
     first, last = tokens.index(name[0]), tokens.index(name[-1])
     before = [_seen(token) for token in reversed(tokens[max(0, first - 3) : first])]
@@ -442,7 +356,7 @@ def _context(tokens: Sequence[_Token], name: Name) -> tuple[tuple[str, ...], tup
     return tuple(before), tuple(after)
 
 
-def _seen(token: _Token) -> str:
+def _seen(token: Token) -> str:
     return "\0" if token.capital and not token.opens else token.folded
 
 
@@ -467,15 +381,15 @@ _LIGHT = listed(
 )
 
 
-def _passive(tokens: Sequence[_Token]) -> bool:
+def _passive(tokens: Sequence[Token]) -> bool:
     return any(
         one.folded in ("was", "were", "been", "being", "is", "are", "be", "wurde", "wurden") for one in tokens
     ) and any(token.folded in ("by", "von", "durch") for token in tokens)
 
 
-def _listed(sentence: Sequence[_Token], run: Name, folded: set[str]) -> bool:
+def _listed(sentence: Sequence[Token], run: Name, folded: set[str]) -> bool:
     """Do the two stand side by side in one list there?"""
-    runs = list(_runs(sentence))
+    runs = list(runs_of(sentence))
     for one, other in pairwise(runs):
         pair = ({t.folded for t in one}, {t.folded for t in other})
         if {t.folded for t in run} in pair and any(folded & each for each in pair):
