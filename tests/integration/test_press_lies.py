@@ -43,7 +43,7 @@ def test_what_lying_writers_claim_is_not_printed(small_yard: SmallYard, tmp_path
     shutil.copytree(SPECIMEN / "feeds", tmp_path / "feeds", dirs_exist_ok=True)
     paper = paperfile.load(SPECIMEN / "newspaper.toml").model_dump(mode="json")
     news = Newsroom(small_yard, tmp_path, **paper)
-    made = news.open(specimen=True)
+    made = news.open()
     news.press()
     edition = news.edition(made)
     printed = set(claims(edition))
