@@ -42,6 +42,7 @@ from app.settings import Settings
 from app.simulator.process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parent.parent
+NEWSPAPER = "newspaper.toml"
 LABELS = ("billing", "delivery", "returns", "technical", "account", "other")
 _READY_S = 60.0
 _STOP_S = 20.0
@@ -115,7 +116,8 @@ def fleet_toml(providers: Iterable[Provider], port: int) -> str:
             lines += [
                 "[[provider.model]]", f'id = "{model}"', 'tier = "cheap"', f'family = "{family}"',
                 f"context_window = {row.get('context_window', 32000)}", "max_output = 4000",
-                "input_price = 1", "output_price = 2", f"quality = {row['quality']}", "",
+                "input_price = 1", "output_price = 2", f"quality = {row['quality']}",
+                f"capabilities = {json.dumps(row.get('capabilities', []))}", "",
             ]  # fmt: skip
     return "\n".join(lines)
 
@@ -145,7 +147,8 @@ class Rig:
     ``workers``: so many processes that each serve every provider; 0: one that keeps a process for each provider of
     the fleet file. ``gold``: what the simulated models answer from, missing it at ``error_rate`` (by model id,
     ``default``); ``packs``: how they do with several items in one call, likewise. ``weather``: TOML put before that.
-    ``env`` is added to the processes' environment; ``files``, name → text, lie beside the fleet file.
+    ``env`` is added to the processes' environment; ``files``, name → text, lie beside the fleet file, and a
+    ``newspaper.toml`` among them is the yard's newspaper.
     """
 
     def __init__(
@@ -241,6 +244,7 @@ class Rig:
             "SWITCHYARD_REDIS_URL": self.urls.redis_url or "",
             "SWITCHYARD_FLEET": str(self.fleet),
             "SWITCHYARD_HOME": str(self.home),
+            **({"SWITCHYARD_NEWSPAPER": str(self.home / NEWSPAPER)} if NEWSPAPER in self._files else {}),
             **self._env,
         }
 

@@ -18,8 +18,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.registry import paperfile
 from bench import audit
-from bench.harness import Rig, provider
+from bench.harness import NEWSPAPER, ROOT, Rig, provider
 
 _AHEAD_S = 6.0
 _GRACE_S = 20.0
@@ -27,20 +28,8 @@ _KILL_EVERY_S = 4.0
 _POLL_S = 0.25
 _KILLED = ("press-1", "press-2", "control", "worker-1", "worker-2", "beat", "beat-2", "ledger")
 
-_TOWNS = ("Elmford", "Harlow", "Vale", "Quist", "Norden", "Lindby")
-_DESKS = {
-    "town": "council, streets, bridges, buses, mayor",
-    "business": "works, trade, jobs, orders, markets",
-    "science": "stars, research, university, comets",
-}
-_TELLINGS = {
-    "town": "The council of {0} voted on Monday to repair {1} bridges. Mayor Ida Holm said the streets cannot wait."
-    " Buses will take another way for {2} weeks. The repair costs {1}.4 million crowns. It begins in May.",
-    "business": "The tin works of {0} will hire {2} people for new jobs. Director Peter Lund announced it on Tuesday."
-    " Orders from abroad rose by {1} percent. The market expected less trade. Training begins in January.",
-    "science": "Research at the university of {0} has found {1} new comets. They were seen on {2} pictures."
-    " Team leader Mara Quist called it a lucky find. The stars behind them are faint. A paper follows in March.",
-}
+_SPECIMEN = ROOT / "app" / "specimen"
+_FEEDS = ("courier.xml", "tide.xml", "business.json", "valley-sport.xml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +72,26 @@ class Result:
         return self.editions == 1 and self.state == "published" and self.late_s <= 0 and not self.violations
 
 
-def feeds(stories: int = 4) -> dict[str, str]:
-    """One feed a desk, as files beside the paper's."""
-    found = {}
-    for number, (desk, telling) in enumerate(_TELLINGS.items()):
-        rows = []
-        for n in range(stories):
-            town = _TOWNS[(number + n) % len(_TOWNS)]
-            text = telling.format(town, 3 + 2 * n + number, 40 + 7 * n)
-            title = f"{town}: {text.split('.')[0]}"
-            rows.append(f"<item><title>{title}</title><link>https://{desk}.example/{n}</link>"
-                        f"<description>{text}</description></item>")  # fmt: skip
-        found[f"{desk}.xml"] = (
-            f'<?xml version="1.0"?><rss version="2.0"><channel><title>{desk}</title>{"".join(rows)}</channel></rss>'
-        )
-    return found
-
-
 def paper_toml(name: str, at: dt.time, minutes: float) -> str:
+    """The desks and some feeds of the specimen, under a name of its own."""
     lines = [
         f'title = "The {name.title()} Courier"', f'name = "{name}"', "words = 60", "stories = 12", "[daily]",
         f"at = {at:%H:%M:%S}", f"minutes = {minutes}", "[publish]", f'folder = "out-{name}"',
     ]  # fmt: skip
-    for desk, about in _DESKS.items():
-        lines += ["[[desk]]", f'name = "{desk}"', f'title = "{desk.title()}"', f'description = "{about}"']
-        lines += ["[[feed]]", f'name = "The {desk.title()}"', f'path = "{desk}.xml"']
+    for desk in paperfile.load(_SPECIMEN / NEWSPAPER).desk:
+        lines += ["[[desk]]", f'name = "{desk.name}"', f'title = "{desk.title}"']
+        lines += [f'description = "{desk.description}"', "most = 3"]
+    for feed in _FEEDS:
+        lines += ["[[feed]]", f'name = "{feed}"', f'path = "{feed}"']
     return "\n".join(lines) + "\n"
 
 
 def rig(seed: int = 0) -> Rig:
-    rows = [provider(name, quality=0.5 + n / 20) for n, name in enumerate(("one", "two", "three", "four", "five"))]
+    rows = [
+        {**provider(name, quality=0.5 + n / 20), "capabilities": ["json"]}
+        for n, name in enumerate(("one", "two", "three", "four", "five"))
+    ]
+    feeds = {name: (_SPECIMEN / "feeds" / name).read_text() for name in _FEEDS}
     return Rig(
         rows,
         weather='[answers]\nkind = "journalist"\n',
@@ -121,9 +100,8 @@ def rig(seed: int = 0) -> Rig:
         env={
             "SWITCHYARD_PRESS_EVERY_S": "1", "SWITCHYARD_SWEEP_EVERY_S": "1", "SWITCHYARD_DISPATCH_EVERY_S": "1",
             "SWITCHYARD_HEALTH_EVERY_S": "3", "SWITCHYARD_LEASE_S": "5", "SWITCHYARD_CHUNK_SIZE": "5",
-            "SWITCHYARD_NEWSPAPER": "newspaper.toml",
         },
-        files={**feeds(), "newspaper.toml": paper_toml("unborn", dt.time(0, 0), 1.0)},
+        files={**feeds, NEWSPAPER: paper_toml("unborn", dt.time(0, 0), 1.0)},
     )  # fmt: skip
 
 
@@ -143,7 +121,7 @@ def play(rig: Rig, scenario: Scenario, minutes: float, dice: random.Random) -> R
     names = [row["name"] for row in rig.providers]
     rig.simulator.weather({"event": _events(scenario, names, minutes * 60)})
     (rig.home / "newspaper.new").write_text(paper_toml(name, opens.time(), minutes))
-    (rig.home / "newspaper.new").replace(rig.home / "newspaper.toml")
+    (rig.home / "newspaper.new").replace(rig.home / NEWSPAPER)
     killed, next_kill = 0, time.monotonic() + _AHEAD_S
     state = ""
     while state != "published" and dt.datetime.now(dt.UTC) < until + dt.timedelta(seconds=_GRACE_S):
