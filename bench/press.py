@@ -26,6 +26,8 @@ _AHEAD_S = 6.0
 _GRACE_S = 20.0
 _KILL_EVERY_S = 4.0
 _POLL_S = 0.25
+# Slow models: an edition takes half of its time, so that what happens meanwhile happens to it.
+_LATENCY_MS = 3000.0
 _KILLED = ("press-1", "press-2", "control", "worker-1", "worker-2", "beat", "beat-2", "ledger")
 
 _SPECIMEN = ROOT / "app" / "specimen"
@@ -97,6 +99,7 @@ def rig(seed: int = 0) -> Rig:
         weather='[answers]\nkind = "journalist"\n',
         workers=2,
         seed=seed,
+        latency_ms=_LATENCY_MS,
         env={
             "SWITCHYARD_PRESS_EVERY_S": "1", "SWITCHYARD_SWEEP_EVERY_S": "1", "SWITCHYARD_DISPATCH_EVERY_S": "1",
             "SWITCHYARD_HEALTH_EVERY_S": "3", "SWITCHYARD_LEASE_S": "5", "SWITCHYARD_CHUNK_SIZE": "5",
