@@ -49,7 +49,7 @@ SCENARIOS = (
     Scenario("calm"),
     Scenario("kills", kills=True),
     Scenario("down at first", down=(0.0, 0.4)),
-    Scenario("quota gone at half time", quota=0.5),
+    Scenario("quota gone in the middle", quota=0.25),
     Scenario("down all night", down=(0.0, 9.0)),
     Scenario("kills and down", kills=True, down=(0.1, 0.35)),
 )
@@ -88,7 +88,7 @@ def paper_toml(name: str, at: dt.time, minutes: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rig(seed: int = 0) -> Rig:
+def rig(seed: int = 0, latency_ms: float = _LATENCY_MS) -> Rig:
     rows = [
         {**provider(name, quality=0.5 + n / 20), "capabilities": ["json"]}
         for n, name in enumerate(("one", "two", "three", "four", "five"))
@@ -99,7 +99,7 @@ def rig(seed: int = 0) -> Rig:
         weather='[answers]\nkind = "journalist"\n',
         workers=2,
         seed=seed,
-        latency_ms=_LATENCY_MS,
+        latency_ms=latency_ms,
         env={
             "SWITCHYARD_PRESS_EVERY_S": "1", "SWITCHYARD_SWEEP_EVERY_S": "1", "SWITCHYARD_DISPATCH_EVERY_S": "1",
             "SWITCHYARD_HEALTH_EVERY_S": "3", "SWITCHYARD_LEASE_S": "5", "SWITCHYARD_CHUNK_SIZE": "5",
