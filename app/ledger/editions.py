@@ -225,11 +225,13 @@ def pass_over(engine: Engine, edition_id: int, step: str, due_at: dt.datetime, a
         )
 
 
-def job_of_key(engine: Engine, team: str, key: str) -> str | None:
-    """The job that was submitted under an idempotency key."""
+def job_of_key(engine: Engine, team: str, key: str, items: Sequence[str]) -> str | None:
+    """The job that was submitted under an idempotency key; None where it is of other items (custom ids)."""
     with engine.begin() as connection:
         found: str | None = connection.exec_driver_sql(
-            "SELECT id FROM jobs WHERE team = %s AND idempotency_key = %s", (team, key)
+            "SELECT id FROM jobs j WHERE team = %s AND idempotency_key = %s"
+            " AND ARRAY(SELECT custom_id FROM items i WHERE i.job_id = j.id ORDER BY i.n) = %s::text[]",
+            (team, key, list(items)),
         ).scalar()
         return found
 
@@ -252,7 +254,7 @@ def steps(engine: Engine, edition_id: int, now: dt.datetime) -> list[Step]:
             "SELECT s.step, s.job_id, s.due_at, s.begun_at, s.closed_at, s.said, s.answers,"
             " coalesce(j.state IN ('done', 'cancelled'), true)"
             " FROM edition_steps s LEFT JOIN jobs j ON j.id = s.job_id WHERE s.edition_id = %s"
-            " ORDER BY s.begun_at, s.step",
+            " ORDER BY s.begun_at, s.step FOR UPDATE OF s",
             (edition_id,),
         ).all()
         return [_step(connection, edition_id, now, *row) for row in rows]

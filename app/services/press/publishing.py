@@ -17,11 +17,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from app.ledger import editions, publications
@@ -105,6 +107,21 @@ def _without_pdf(paper: Paper) -> Paper:
     return paper.model_copy(update={"publish": paper.publish.model_copy(update={"formats": formats})})
 
 
+def readable(documents: Iterable[Mapping[str, Any]]) -> Iterator[Edition]:
+    """Editions of other dates. One that another version wrote, in a form that is unknown here, is left out: it keeps no
+    later one from appearing."""
+    for document in documents:
+        try:
+            yield Edition.model_validate(document)
+        except ValidationError:
+            said = f"{document.get('paper')} of {document.get('date')}"
+            log.error("an earlier edition cannot be read, and is left out", action="press.unreadable", of=said)
+
+
+def _words(opened: Opened, target: str, where: str) -> dict[str, Any]:
+    return {"edition": opened.id, "message": message_id(opened), "target": target, "where": where}
+
+
 class Publisher:
     """``environ``: what the names in a paper's settings are looked up in, whenever something is published.
 
@@ -143,7 +160,11 @@ class Publisher:
         document = editions.document(self._engine, opened.id)
         assert document is not None, "an edition that is made has its document"
         paper = Paper.model_validate(opened.settings)
-        work = _Set(Edition.model_validate(document), paper)
+        try:
+            work = _Set(Edition.model_validate(document), paper)
+        except ValidationError:
+            untaken = Untaken("this version of Switchyard cannot read the edition")
+            return [self._put_off(opened, name, "", untaken, count, now) for name, count in tries.items()]
         found, _ = self._targets(paper, Path(opened.base))
         until = time.monotonic() + self._enough_s
         sent: list[Sent] = []
@@ -177,26 +198,29 @@ class Publisher:
             ids = [each.id for each in found if target.holds(name_of(each.kind, each.date))]
         else:
             ids = [each.id for each in found if each.place == target.where]
-        return [listed(Edition.model_validate(each)) for each in publications.lines(self._engine, ids[:keep])]
+        return [listed(each) for each in readable(publications.lines(self._engine, ids[:keep]))]
 
     def _comes_later(self, opened: Opened) -> bool:
         state = editions.publish_state(self._engine, opened.id)
         return any(target in _PLACES and not (done or given_up) for target, _, _, given_up, done in state)
 
     def _written(self, opened: Opened, target: Target, untaken: Untaken | None, tries: int, now: dt.datetime) -> Sent:
-        words = {"edition": opened.id, "message": message_id(opened), "target": target.name, "where": target.where}
-        if untaken is None:
-            editions.published(self._engine, opened.id, target.name, target.where, now)
-            log.info("an edition is out", action="press.published", **words)
-            return Sent(target.name, target.where)
+        if untaken is not None:
+            return self._put_off(opened, target.name, target.where, untaken, tries, now)
+        editions.published(self._engine, opened.id, target.name, target.where, now)
+        log.info("an edition is out", action="press.published", **_words(opened, target.name, target.where))
+        return Sent(target.name, target.where)
+
+    def _put_off(self, opened: Opened, name: str, where: str, untaken: Untaken, tries: int, now: dt.datetime) -> Sent:
         # The folder is the paper itself: what is wrong with it, somebody may set right.
-        final = untaken.final and target.name != "folder"
+        final = untaken.final and name != "folder"
         again = retry_at(tries + 1, opened.made_at or now, now, final=final)
         if again is None:
-            return self._given_up(opened, target.name, untaken.said, now, target.where)
-        editions.unpublished(self._engine, opened.id, target.name, untaken.said, again, now)
+            return self._given_up(opened, name, untaken.said, now, where)
+        editions.unpublished(self._engine, opened.id, name, untaken.said, again, now)
+        words = _words(opened, name, where)
         log.warning("an edition was not taken; it is tried again", action="press.retry", error=untaken.said, **words)
-        return Sent(target.name, target.where, untaken.said)
+        return Sent(name, where, untaken.said)
 
     def _given_up(self, opened: Opened, name: str, said: str, now: dt.datetime, where: str = "") -> Sent:
         editions.unpublished(self._engine, opened.id, name, said, None, now)

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.core.errors import Conflict, UsageError
 from app.ledger import door, editions
@@ -33,7 +33,7 @@ from app.services.jobspec import spec_of
 from app.services.press.colophon import colophon
 from app.services.press.gathering import Gathered, Gatherer
 from app.services.press.growth import gather_growth
-from app.services.press.publishing import Publisher
+from app.services.press.publishing import Publisher, readable
 from app.services.submitting import Submitter
 from app.services.suitability import able
 
@@ -48,6 +48,8 @@ _LATE_GATHERING_S = 10.0
 _MOST_ROUNDS = 20
 _OTHERS = 3
 """Families that have to be left beside the writers, for a check by others."""
+_AWAY = (OperationalError, InterfaceError)
+"""The ledger is away, for all editions. Whatever else it refuses, it refuses of one."""
 _LOWER = {"complex": ("complex", "standard", "cheap"), "standard": ("standard", "cheap")}
 
 
@@ -154,19 +156,20 @@ class PressRoom:
         """A fault of one edition is none of another: it is logged, and tried again at the next look."""
         try:
             return self._advance(opened)
-        except DBAPIError:
-            raise  # the ledger is away for all of them
+        except _AWAY:
+            raise
         except Exception:
             log.exception("an edition does not go on", action="press.bug", edition=opened.id)
             return _Round()
 
     def _advance(self, opened: Opened) -> _Round:
-        """As far as it goes now, where nobody else is at it."""
+        """As far as it goes now, where nobody else is at it. Shortly before its deadline nobody is waited for: whoever
+        is at it may be hanging, and the ledger takes every decision once."""
         came = _Round()
         with editions.alone(self.engine, opened.id) as mine:
-            if not mine:
-                return came
             current = editions.edition(self.engine, opened.id)
+            if not mine and (current.state != "open" or self.clock() < _last_call(current)):
+                return came
             if current.state == "open":
                 self._make(current, came)
                 current = editions.edition(self.engine, opened.id)
@@ -175,8 +178,21 @@ class PressRoom:
         return came
 
     def _make(self, opened: Opened, came: _Round) -> None:
+        """A fault at its last moment costs it what was asked for it, not its appearance."""
         paper = Paper.model_validate(opened.settings)
         dues = calendar.dues(opened.opened_at, opened.deadline_at, opened.kind)
+        try:
+            self._bring_on(opened, paper, dues, came)
+        except _AWAY:
+            raise
+        except Exception:
+            now = self.clock()
+            if now < dues.ship:
+                raise
+            log.exception("an edition ships without what went wrong", action="press.bare", edition=opened.id)
+            came.made = self._finish(opened, making.make(self._facts(opened, paper, dues), now))
+
+    def _bring_on(self, opened: Opened, paper: Paper, dues: Dues, came: _Round) -> None:
         if opened.gathered_at is None:
             self._gather(opened, paper, dues)
         facts = self._facts(opened, paper, dues)
@@ -231,7 +247,7 @@ class PressRoom:
         if opened.kind == "weekly":
             since, until = weekly.dates(opened.date)
             found = editions.documents(self.engine, opened.paper, "daily", since, until)
-            return replace(facts, earlier=tuple(Edition.model_validate(each) for each in found))
+            return replace(facts, earlier=tuple(readable(found)))
         if opened.kind == "growth":
             figures, charts = gather_growth(self.engine, paper, opened)
             return replace(facts, figures=figures, charts=charts)
@@ -270,6 +286,12 @@ class PressRoom:
             log.warning("step passed over", action="press.passed", step=wish.step, reason=str(error))
             editions.pass_over(self.engine, opened.id, wish.step, wish.due, now, str(error)[:300])
             return False
+        except _AWAY:
+            raise
+        except Exception:
+            # Tried again at every look until it is due; the other desks' steps are begun all the same.
+            log.exception("a step cannot be begun", action="press.bug", edition=opened.id, step=wish.step)
+            return True
         editions.begin_step(self.engine, opened.id, wish.step, job, wish.due, now)
         return True
 
@@ -292,9 +314,9 @@ class PressRoom:
         try:
             return submitter.submit(spec_of(self._served(fields)), rows).job_id
         except Conflict:
-            found = editions.job_of_key(self.engine, TEAM, key)
+            found = editions.job_of_key(self.engine, TEAM, key, [row.custom_id for row in rows])
             if found is None:
-                raise
+                raise  # somebody else's, who used the press room's name
             return found
 
     def _served(self, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -336,6 +358,12 @@ class PressRoom:
         if first:
             log.info("edition made", action="press.made", edition=opened.id, late=now > opened.deadline_at)
         return first
+
+
+def _last_call(opened: Opened) -> dt.datetime:
+    """Half-way from the moment at which it ought to be printed to its deadline."""
+    ship = calendar.dues(opened.opened_at, opened.deadline_at, opened.kind).ship
+    return ship + (opened.deadline_at - ship) / 2
 
 
 def _kind(opened: Opened) -> Kind:
