@@ -163,8 +163,8 @@ class Publisher:
         try:
             work = _Set(Edition.model_validate(document), paper)
         except ValidationError:
-            untaken = Untaken("this version of Switchyard cannot read the edition")
-            return [self._put_off(opened, name, "", untaken, count, now) for name, count in tries.items()]
+            unread = Untaken("this version of Switchyard cannot read the edition")
+            return [self._put_off(opened, name, "", unread, count, now) for name, count in tries.items()]
         found, _ = self._targets(paper, Path(opened.base))
         until = time.monotonic() + self._enough_s
         sent: list[Sent] = []

@@ -22,7 +22,7 @@ from app.ledger.door import Row
 from app.ledger.editions import Opened
 from app.ledger.states import JobState
 from app.newspaper import calendar, making, weekly
-from app.newspaper.edition import Edition, Kind
+from app.newspaper.edition import Kind
 from app.newspaper.making import Facts, Made
 from app.newspaper.material import Article, FeedReport
 from app.newspaper.paper import Paper
