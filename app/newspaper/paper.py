@@ -23,7 +23,6 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99
 Minutes = Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Format = Literal["html", "markdown", "pdf", "atom"]
-STEPS = ("merge", "sort", "write", "check", "lead")
 
 
 class _Table(BaseModel):

@@ -5,26 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-import pytest
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    # Not pytest's tmp_path: its parents are closed to the user that root hands Postgres to.
-    path = Path(tempfile.mkdtemp(prefix="switchyard-demo-"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+from tests.system.left_running import left_running
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -35,19 +22,6 @@ def _environment(home: Path) -> dict[str, str]:
 def _switchyard(home: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app.cli", *argv]
     return subprocess.run(command, env=_environment(home), capture_output=True, text=True, timeout=150, check=False)
-
-
-def _left_running(home: Path) -> list[str]:
-    """Processes whose command line, environment or open log names this home."""
-    left = []
-    for process in psutil.process_iter():
-        try:
-            told = [*process.cmdline(), *process.environ().values(), process.cwd()]
-        except psutil.Error:
-            continue
-        if process.pid != os.getpid() and any(str(home) in word for word in told):
-            left.append(" ".join(process.cmdline()))
-    return left
 
 
 def test_a_demonstration_is_interrupted_taken_up_again_and_looked_at(home: Path) -> None:
@@ -69,12 +43,12 @@ def test_a_demonstration_is_interrupted_taken_up_again_and_looked_at(home: Path)
     assert first.returncode == 130
     assert time.monotonic() - pressed < 30
     assert f"results {job}" in rest and "takes up this job" in rest
-    assert not _left_running(home)
+    assert not left_running(home)
 
     second = _switchyard(home, "demo", "--json")
     assert second.returncode == 0, second.stderr
     assert f"going on with {job}" in second.stderr
-    assert not _left_running(home)
+    assert not left_running(home)
     found = json.loads(second.stdout)
     assert (found["id"], found["decided"], found["items"]) == (job, 248, 248)
     assert found["accuracy"] > found["one_voice_accuracy"]
@@ -88,4 +62,4 @@ def test_a_demonstration_is_interrupted_taken_up_again_and_looked_at(home: Path)
     for command in found["next"]:
         setting, _, *argv = shlex.split(command)
         assert _switchyard(Path(setting.partition("=")[2]), *argv).returncode == 0, command
-    assert not _left_running(home)
+    assert not left_running(home)

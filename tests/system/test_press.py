@@ -5,32 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-import pytest
-
 from bench.harness import ROOT, Rig, provider
+from tests.system.left_running import left_running
 
 SPECIMEN_S = 120.0
 """A specimen is out within two minutes, with all that has to start and stop."""
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    # Not pytest's tmp_path: its parents are closed to the user that root hands Postgres to.
-    path = Path(tempfile.mkdtemp(prefix="switchyard-press-"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -62,19 +48,6 @@ def interrupted(home: Path, after: str, *argv: str, **variables: str) -> tuple[i
     assert out == ""
     assert after in "".join(said), said
     return child.returncode, "".join([*said, rest])
-
-
-def left_running(home: Path) -> list[str]:
-    """Processes whose command line, environment or directory names this home."""
-    left = []
-    for process in psutil.process_iter():
-        try:
-            told = [*process.cmdline(), *process.environ().values(), process.cwd()]
-        except psutil.Error:
-            continue
-        if process.pid != os.getpid() and any(str(home) in word for word in told):
-            left.append(" ".join(process.cmdline()))
-    return left
 
 
 def listed(home: Path, *argv: str, **variables: str) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ down_revision = "0003"
 
 _CHANGES = """
 -- One row an edition and its reprints: whoever opens it first has opened it, the others find it there. ``settings``:
--- the paper as its file had it then. ``document``: the edition as printed, once it is made.
+-- the paper as its file had it then. ``document``: the edition as printed, once it is made. ``figures``: the yard's own
+-- numbers that it was printed with, counted once.
 CREATE TABLE editions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     paper text NOT NULL,
@@ -26,10 +27,12 @@ CREATE TABLE editions (
     made_at timestamptz,
     published_at timestamptz,
     document jsonb,
+    figures jsonb,
     CONSTRAINT editions_once UNIQUE (paper, kind, date, run)
 );
 CREATE INDEX editions_unfinished ON editions (id) WHERE state <> 'published';
 
+-- What was gathered for it, in the order of its feeds.
 CREATE TABLE edition_articles (
     edition_id bigint NOT NULL REFERENCES editions (id),
     n integer NOT NULL,
@@ -38,6 +41,7 @@ CREATE TABLE edition_articles (
     PRIMARY KEY (edition_id, n)
 );
 
+-- What became of each feed, in the order of the paper's file.
 CREATE TABLE edition_feeds (
     edition_id bigint NOT NULL REFERENCES editions (id),
     n integer NOT NULL,
@@ -59,7 +63,7 @@ CREATE TABLE edition_steps (
     PRIMARY KEY (edition_id, step)
 );
 
--- An article that ran is no news the next day.
+-- What has been printed: an article that ran is no news the next day.
 CREATE TABLE printed_articles (
     paper text NOT NULL,
     article text NOT NULL,
@@ -68,7 +72,8 @@ CREATE TABLE printed_articles (
     PRIMARY KEY (paper, article)
 );
 
--- ``place``: where that was when it was taken, for people, without what is secret of it.
+-- Where an edition went, a row a target: tried again until it is taken or given up. ``place``: where that was when it
+-- was taken, for people, without what is secret of it.
 CREATE TABLE publications (
     edition_id bigint NOT NULL REFERENCES editions (id),
     target text NOT NULL,
@@ -92,8 +97,6 @@ CREATE TABLE feed_answers (
     checked_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- The yard's own numbers that an edition was printed with: figures and charts, counted once.
-ALTER TABLE editions ADD COLUMN figures jsonb;
 -- A report of a week looks at the decisions of that week, and at no others.
 CREATE INDEX decisions_decided ON decisions USING brin (decided_at);
 
