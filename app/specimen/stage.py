@@ -48,7 +48,3 @@ class Specimen(SimulatedYard):
         if self._shipped:
             shutil.copyfile(PAPER, self.paper)
             shutil.copytree(FEEDS, self.paper.parent / FEEDS.name, dirs_exist_ok=True)
-
-    def lies(self) -> list[dict[str, str]]:
-        """What the journalists have falsified, where the weather lets them lie: see ``SimulatorProcess.lies``."""
-        return self._simulator.lies()

@@ -20,11 +20,13 @@ from tests.integration.newsroom import FLEET, Newsroom, rss
 from tests.integration.small_yard import SmallYard
 
 SPECIMEN = Path(__file__).parents[2] / "app" / "specimen"
-_LYING = {"default": 0.4}
+_LYING = {"default": 0.3}
+CAUGHT = 0.95
+"""Of the lies told, before print; of wrong numbers and invented quotes, all."""
 
 
 def claims(edition: Edition) -> Iterator[str]:
-    """Every sentence that a model wrote and that is printed."""
+    """Everything that a model wrote and that is printed."""
     for page in edition.pages:
         for piece in page.pieces:
             if piece.form == "article":
@@ -46,18 +48,19 @@ def test_what_lying_writers_claim_is_not_printed(small_yard: SmallYard, tmp_path
     made = news.open()
     news.press()
     edition = news.edition(made)
-    printed = set(claims(edition))
+    # Without full stops, which headlines lose.
+    printed = {claim.removesuffix(".") for claim in claims(edition)}
     lies = small_yard.sim.lies()
     told = Counter(lie["kind"] for lie in lies)
-    caught = Counter(lie["kind"] for lie in lies if lie["text"] not in printed)
+    through = [lie for lie in lies if lie["text"].removesuffix(".") in printed]
     assert min(told["number"], told["quote"], told["name"]) >= 10
-    assert caught["number"] == told["number"]
-    assert caught["quote"] == told["quote"]
-    assert caught.total() >= 0.95 * told.total(), [lie for lie in lies if lie["text"] in printed]
-    # It is a newspaper all the same.
+    assert not [lie for lie in through if lie["kind"] in ("number", "quote")]
+    assert len(through) <= (1 - CAUGHT) * told.total(), through
+    # It is a newspaper all the same: lies cost sentences, and now and then an article.
     articles = [piece for page in edition.pages for piece in page.pieces if piece.form == "article"]
-    assert len(articles) >= 5
+    assert len(articles) >= 10
     assert any("sentence" in dropped.what for dropped in edition.colophon.dropped)
+    assert {lie["was"].removesuffix(".") for lie in lies} & printed, "what was true of it is printed after all"
 
 
 _ATTACKS = [
