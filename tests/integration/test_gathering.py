@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -157,8 +158,18 @@ def test_a_slow_server_costs_no_more_than_the_time_for_gathering(engine: Engine,
         let_go.set()
     assert time.monotonic() - began < 8
     assert [each.state for each in found.reports] == ["failed", "read"]
-    assert found.reports[0].said == "it had not answered when the time for gathering was over"
+    assert found.reports[0].said == "it did not answer in the time there was for it"
     assert gathered(engine, paper(feeds[1]), within_s=-1).reports[0].state == "kept"
+
+
+def test_feeds_that_hang_leave_the_others_their_time(engine: Engine, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/quick").respond_with_data(rss(item(1)))
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections and never says a word
+        hanging = [{"name": f"H{n}", "url": f"http://127.0.0.1:{mute.getsockname()[1]}/{n}"} for n in range(2)]
+        of = paper(*hanging, {"name": "quick", "url": httpserver.url_for("/quick")})
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=4)
+        found = Gatherer(engine, fetcher(timeout_s=15), most_at_once=2).gather(of, Path(), OPENED, until)
+    assert [each.state for each in found.reports] == ["failed", "failed", "read"]
 
 
 def test_the_newest_come_first_and_old_ones_and_doubles_are_left_out(engine: Engine, httpserver: HTTPServer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import itertools
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ SHORT_TEXT = 700
 MOST_PAGES = 15
 """Pages fetched for one feed and edition."""
 _KEEP_PAGES = dt.timedelta(days=14)
+_LEAST_TURN = dt.timedelta(seconds=2)
 _AHEAD = dt.timedelta(days=1)
 """A date further in the future is no date."""
 _ACCEPT_FEED = (
@@ -74,12 +76,32 @@ class _Taken:
     notes: tuple[str, ...] = ()
 
 
+class _Turns:
+    """Shares the time until ``until`` out among ``many`` that are waited for ``at_once`` at a time: each has as much as
+    would bring all of them to their turn if all of them took theirs, so that those that hang do not use up what the
+    others need. One that is quick leaves its rest to those behind it. Thread-safe."""
+
+    def __init__(self, many: int, at_once: int, until: dt.datetime) -> None:
+        self._waiting = many
+        self._at_once = at_once
+        self._until = until
+        self._lock = threading.Lock()
+
+    def next(self) -> dt.datetime:
+        """The end of the turn that begins now."""
+        now = _now()
+        with self._lock:
+            turn = (self._until - now) * self._at_once / max(1, self._waiting)
+            self._waiting -= 1
+        return min(self._until, now + max(turn, _LEAST_TURN))
+
+
 class Gatherer:
     """``most_at_once``: addresses that are fetched at the same time. ``pages``: the client for what entries link to;
     left out, one that calls public addresses only, for a link is a stranger's, where the feed itself is the paper's."""
 
     def __init__(
-        self, engine: Engine, fetcher: Fetcher, most_at_once: int = 8, *, pages: Fetcher | None = None
+        self, engine: Engine, fetcher: Fetcher, most_at_once: int = 16, *, pages: Fetcher | None = None
     ) -> None:
         self._engine = engine
         self._fetcher = fetcher
@@ -91,23 +113,28 @@ class Gatherer:
         ``until``: what is not there by then is what it said last, or failed."""
         feed_answers.forget_pages(self._engine, _now() - _KEEP_PAGES)
         with ThreadPoolExecutor(self._most_at_once, thread_name_prefix="gather") as pool:
-            taken = list(pool.map(lambda feed: self._take(feed, paper, base, opened_at, until), paper.feed))
+            turns = self._turns(sum(feed.url is not None for feed in paper.feed), until)
+            taken = list(pool.map(lambda feed: self._take(feed, paper, base, opened_at, turns), paper.feed))
             urls = _short_of_text(taken)
-            pages = dict(zip(urls, pool.map(lambda url: self._page(url, until), urls), strict=True))
+            turns = self._turns(len(urls), until)
+            pages = dict(zip(urls, pool.map(lambda url: self._page(url, turns), urls), strict=True))
         return _together([_with_pages(each, pages) for each in taken])
 
-    def _take(self, feed: Feed, paper: Paper, base: Path, opened_at: dt.datetime, until: dt.datetime) -> _Taken:
+    def _turns(self, many: int, until: dt.datetime) -> _Turns:
+        return _Turns(many, self._most_at_once, until)
+
+    def _take(self, feed: Feed, paper: Paper, base: Path, opened_at: dt.datetime, turns: _Turns) -> _Taken:
         try:
-            had = self._from_url(feed.url, until) if feed.url is not None else _from_path(feed.path or "", base)
+            had = self._from_url(feed.url, turns) if feed.url is not None else _from_path(feed.path or "", base)
             entries, notes = _in_question(had.read.entries, feed, paper, opened_at)
             made, unfit = _articles(entries, feed)
             return _Taken(feed, had, made, (*notes, *unfit))
         except Exception as error:  # whatever one feed can do to us, the others are gathered
             return _Taken(feed, _Had("failed", FeedRead(()), (f"could not be read ({type(error).__name__})",)))
 
-    def _from_url(self, url: str, until: dt.datetime) -> _Had:
+    def _from_url(self, url: str, turns: _Turns) -> _Had:
         stored = feed_answers.get(self._engine, url)
-        got = _fetched(self._fetcher, url, {"accept": _ACCEPT_FEED, **_conditions(stored)}, until)
+        got = _fetched(self._fetcher, url, {"accept": _ACCEPT_FEED, **_conditions(stored)}, turns.next())
         if isinstance(got, Unfetched):
             return _last_said(stored, got.said)
         if got.status == 304 and stored is not None:
@@ -131,8 +158,9 @@ class Gatherer:
         )
         return _Had("read", read, read.faults)
 
-    def _page(self, url: str, until: dt.datetime) -> str:
+    def _page(self, url: str, turns: _Turns) -> str:
         """The text of an article's page; empty where it cannot be had."""
+        until = turns.next()
         try:
             stored = feed_answers.get(self._engine, PAGE + url)
             if stored is not None:
@@ -161,7 +189,7 @@ def _fetched(fetcher: Fetcher, url: str, headers: Mapping[str, str], until: dt.d
     try:
         return asyncio.run(exchange())
     except TimeoutError:
-        return Unfetched("it had not answered when the time for gathering was over")
+        return Unfetched("it did not answer in the time there was for it")
 
 
 def _now() -> dt.datetime:
