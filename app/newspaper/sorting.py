@@ -123,7 +123,8 @@ def sorted_stories(
 ) -> tuple[Story, ...]:
     """The stories with what is known of them, in their order. Where there is no answer:
 
-    - desk: the feed's; else the one whose title and description share most words with the article; else empty;
+    - desk: the feed's; else the one whose title and description share most words with the article; else empty, and the
+      first desk where no story was answered: headlines in the wrong place are better than none;
     - importance: front where three feeds tell it, major where two do or where it stands first in its feed, else minor
       (``articles`` is in the order of the feeds);
     - genre: what the headline calls itself (``Opinion:``), else news;
@@ -132,6 +133,8 @@ def sorted_stories(
     nowhere = _nowhere(paper)
     codes = {_LANGUAGES.get(code, code): code for code in paper.languages} | {OTHER: OTHER}
     by_words = _desk_by_words(paper)
+    desks = heard[DESK].answers.values() if DESK in heard else ()
+    last = "" if any(answer.text is not None for answer in desks) else paper.desk[0].name
     leading = _leading(articles.values())
 
     def said(step: str, story: Story, labels: Iterable[str]) -> str:
@@ -142,7 +145,7 @@ def sorted_stories(
         article = articles[story.id]
         desk = _feed_desk(paper, story, articles)
         if not desk:
-            desk = said(DESK, story, _desks(paper)) or by_words(article)
+            desk = said(DESK, story, _desks(paper)) or by_words(article) or last
         importance = said(IMPORTANCE, story, _IMPORTANCE) or _by_sources(story, articles, leading)
         genre = said(GENRE, story, _GENRE) or _by_headline(article.title)
         language = _feed_language(paper, story, articles) or codes.get(said(LANGUAGE, story, codes), "")

@@ -114,6 +114,17 @@ def test_without_answers_words_sources_and_the_headline_decide() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("heard", "desk"),
+    [({}, "town"), (said("sort:desk", {"a1": None}), "town"), (said("sort:desk", {"a2": "nature"}), "")],
+    ids=["not-asked", "no-answer", "another-answered"],
+)
+def test_where_nobody_was_heard_a_story_without_a_desk_is_on_the_first(heard: dict[str, Heard], desk: str) -> None:
+    """A bulletin has headlines, whatever words its desks are described in."""
+    stories, articles = night(article("a1", title="Quarterly figures", text="Profits rose."), article("a2"))
+    assert sorted_stories(paper(), stories, articles, heard)[0].sorted.desk == desk
+
+
 @pytest.mark.parametrize("feeds", [("One",), ("One", "Two")])
 def test_a_story_matters_more_where_two_tell_it_or_a_feed_begins_with_it(feeds: tuple[str, ...]) -> None:
     told = [article(f"a{n}", feed=feed) for n, feed in enumerate(feeds)]
