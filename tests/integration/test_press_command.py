@@ -117,26 +117,31 @@ def test_a_list_says_which_editions_there_are_the_newest_first(
 ) -> None:
     first, second = dt.date(2026, 11, 18), dt.date(2026, 11, 19)
     document: dict[str, Any] = {}
-    for date, minutes, targets in ((first, 39, ["folder"]), (second, 41, ["folder"])):
+    pages = []
+    for date, minutes in ((first, 39), (second, 41)):
         made_at = dt.datetime.combine(date, dt.time(5), tzinfo=dt.UTC) + dt.timedelta(minutes=minutes)
-        assert editions.finish(ledger, opened(ledger, tmp_path, date), document, [], targets, made_at)
+        made = opened(ledger, tmp_path, date)
+        assert editions.finish(ledger, made, document, [], ["folder"], made_at)
+        if date == first:
+            editions.published(ledger, made, "folder", "", made_at)
+        # What stands where the second is to come is another's: its folder has not taken it.
+        pages.append(tmp_path / "editions" / str(date) / "index.html")
+        pages[-1].parent.mkdir(parents=True)
+        pages[-1].touch()
     opened(ledger, tmp_path, dt.date(2026, 11, 20))
     opened(ledger, tmp_path, second, kind="weekly", late=True)
-    page = tmp_path / "editions" / "2026-11-18" / "index.html"
-    page.parent.mkdir(parents=True)
-    page.touch()
 
     found = json.loads(run(tmp_path, "--list", "--json", DATABASE_URL=database_url).stdout)
     assert [(row["date"], row["kind"], row["state"], row["on_time"], row["page"]) for row in found] == [
         ("2026-11-20", "daily", "open", None, None),
         ("2026-11-19", "weekly", "open", None, None),
         ("2026-11-19", "daily", "made", False, None),
-        ("2026-11-18", "daily", "made", True, str(page)),
+        ("2026-11-18", "daily", "published", True, str(pages[0])),
     ]
     table = run(tmp_path, "--list", DATABASE_URL=database_url).stdout.splitlines()
     assert table[0].split() == ["DATE", "KIND", "RUN", "PAPER", "STATE", "ON", "TIME", "PAGE"]
-    assert [line.split()[:5] for line in table[1:]][-1] == ["2026-11-18", "daily", "1", "courier", "made"]
-    assert str(page) in table[-1]
+    assert [line.split()[:5] for line in table[1:]][-1] == ["2026-11-18", "daily", "1", "courier", "published"]
+    assert str(pages[0]) in table[-1]
 
 
 def test_an_empty_list_says_what_to_do(tmp_path: Path, database_url: str) -> None:
@@ -191,11 +196,18 @@ def test_a_dry_run_says_what_an_edition_would_take_and_calls_nobody(planned: Pat
 
 
 def test_a_weekly_one_has_a_narrative_only_and_a_step_that_nobody_serves_says_so(planned: Path) -> None:
-    cheap = "\n".join(table for table in fleet_text().split("\n\n") if 'tier = "complex"' not in table)
-    (planned / "fleet.toml").write_text(cheap)
+    (planned / "fleet.toml").write_text(fleet_text().replace('["json"]', "[]"))
     told = json.loads(run(planned, "--dry-run", "--kind", "weekly", "--json").stdout)
-    assert [(step["step"], step["estimate"] is None) for step in told["steps"]] == [
-        ("weekly", True),
-        ("check of weekly", False),
-    ]
-    assert "weekly: " in run(planned, "--dry-run", "--kind", "weekly").stdout
+    assert [(step["step"], step["estimate"]) for step in told["steps"]] == [("weekly", None), ("check of weekly", None)]
+    assert (
+        "weekly: no deployment of the fleet may serve this job" in run(planned, "--dry-run", "--kind", "weekly").stdout
+    )
+
+
+def test_what_the_fleet_lacks_is_planned_as_it_will_be_done(planned: Path) -> None:
+    """One model, and a cheap one: it votes alone, and does what a better one is wished for."""
+    (planned / "fleet.toml").write_text(fleet_text().split("\n\n[[provider]]")[0].replace('"standard"', '"cheap"'))
+    steps = {step["step"]: step for step in json.loads(run(planned, "--dry-run", "--json").stdout)["steps"]}
+    assert all(step["estimate"] is not None for step in steps.values())
+    assert (steps["sort:desk"]["strategy"], steps["sort:desk"]["estimate"]["calls"]) == ("single-query", [3, 3])
+    assert (steps["lead"]["strategy"], steps["lead"]["tier"]) == ("synthesize-best", "cheap")

@@ -19,6 +19,7 @@ from app.newspaper.edition import Kind
 from app.newspaper.paper import Paper, Step
 from app.services.estimating import Estimate, estimate
 from app.services.jobspec import spec_of
+from app.services.press.serving import served
 from app.services.suitability import able
 
 _OPENING_CHARS = 700
@@ -33,8 +34,8 @@ _WEEK_WORDS = 600
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """``items``: at most. ``estimate`` None: nobody of the fleet may serve it, ``why`` says more; the edition goes on
-    without."""
+    """``items``: at most. ``strategy`` and ``tier``: those wished, or what the fleet has instead. ``estimate`` None: nobody
+    of the fleet may serve it, ``why`` says more; the edition goes on without."""
 
     step: str
     strategy: str
@@ -146,10 +147,11 @@ def _step(
 ) -> StepPlan:
     fields = {**task, "strategy": step.strategy, "tier": step.tier, "pack": step.pack}
     try:
-        spec = spec_of({key: value for key, value in fields.items() if key != "pack" or value > 1})
+        fields = served({key: value for key, value in fields.items() if key != "pack" or step.pack > 1}, fleet)
+        spec = spec_of(fields)
         serving = able(fleet, spec.wanted, None)
     except UsageError as error:
         return StepPlan(name, step.strategy, step.tier, items, None, str(error))
     rows = (Row(n, str(n), "x" * chars) for n in range(1, items + 1))
     made = estimate(serving, spec.wanted, spec.task_of_items, rows) if items else None
-    return StepPlan(name, step.strategy, step.tier, items, made)
+    return StepPlan(name, fields["strategy"], spec.tier, items, made)

@@ -7,7 +7,7 @@ everything that was decided on the way stands in the ledger. A press room that d
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ from app.services.press.colophon import colophon
 from app.services.press.gathering import Gathered, Gatherer
 from app.services.press.growth import gather_growth
 from app.services.press.publishing import Publisher, readable
+from app.services.press.serving import served
 from app.services.submitting import Submitter
-from app.services.suitability import able
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +46,8 @@ _GATHERING = 0.6
 """Share of the time until the first step is due that gathering may take."""
 _LATE_GATHERING_S = 10.0
 _MOST_ROUNDS = 20
-_OTHERS = 3
-"""Families that have to be left beside the writers, for a check by others."""
 _AWAY = (OperationalError, InterfaceError)
 """The ledger is away, for all editions. Whatever else it refuses, it refuses of one."""
-_LOWER = {"complex": ("complex", "standard", "cheap"), "standard": ("standard", "cheap")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,30 +309,12 @@ class PressRoom:
         rows = [Row(n, item.id, item.text) for n, item in enumerate(wish.items, 1)]
         submitter = Submitter(self.engine, self.fleet)
         try:
-            return submitter.submit(spec_of(self._served(fields)), rows).job_id
+            return submitter.submit(spec_of(served(fields, self.fleet.current().deployments)), rows).job_id
         except Conflict:
             found = editions.job_of_key(self.engine, TEAM, key, [row.custom_id for row in rows])
             if found is None:
                 raise  # somebody else's, who used the press room's name
             return found
-
-    def _served(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields as this fleet can serve them: without its checkers excluded where too few others are left, and in
-        the highest tier below the one wished that it has. Raises ``UsageError`` where it has none."""
-        deployments = self.fleet.current().deployments
-        tiers = _LOWER.get(fields["tier"], (fields["tier"],))
-        for tier in tiers:
-            for exclude in (list(fields.get("exclude", ())), []):
-                tried = {**fields, "tier": tier, "exclude": exclude}
-                try:
-                    found = able(deployments, spec_of(tried).wanted, None)
-                except UsageError:
-                    if tier == tiers[-1] and not exclude:
-                        raise
-                    continue
-                if not exclude or len({each.family for each in found}) >= _OTHERS:
-                    return tried
-        raise AssertionError("the last try returns or raises")
 
     def _finish(self, opened: Opened, made: Made) -> bool:
         assert made.edition is not None
