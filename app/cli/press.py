@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 
 from app.cli import servers
 from app.cli.interrupts import INTERRUPTED, command_on, interruptible
-from app.cli.output import cost, duration, put, put_json, put_table, say
+from app.cli.output import cost, duration, one_line, put, put_json, put_table, say
 from app.core.errors import ServiceMissing, UsageError
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ def _left(alone: bool) -> None:
 
 
 def _specimen(home: Path, wanted: tuple[Kind, dt.date | None], reprint: bool, follow: bool, as_json: bool) -> None:
-    from app.registry.paperfile import PaperFile
-    from app.specimen.stage import Specimen
+    from app.registry.paperfile import PaperFile, load
+    from app.specimen.stage import PAPER, Specimen
 
+    _date(load(PAPER), wanted[1])  # said before a yard is started for it
     home = home / "press"
     command = command_on(home)
     with interruptible():
@@ -165,7 +166,7 @@ def _print(yard: Yard, edition_id: int, follow: bool, as_json: bool, left: Calla
         left(tender.alone)
         raise
     edition = _document(yard.engine, at.opened)
-    page = _page(at.opened)
+    page = _placed(yard.engine, at.opened)
     if as_json:
         put_json(_as_json(at, edition, page))
     say(_summary(at, edition))
@@ -189,10 +190,14 @@ def _folder(opened: Opened) -> Path:
     return Path(opened.base, opened.settings["publish"]["folder"], name)
 
 
-def _page(opened: Opened) -> Path | None:
-    """The page to open; where the paper has no HTML, the folder; None where neither is there."""
+def _placed(engine: Engine, opened: Opened) -> Path | None:
+    """The page to open; where the paper has no HTML, the folder; None where the folder has not taken this edition: what
+    else stands there is another one."""
+    from app.ledger import editions
+
+    taken = any(name == "folder" and done for name, *_, done in editions.publish_state(engine, opened.id))
     folder = _folder(opened)
-    return next((path for path in (folder / "index.html", folder) if path.exists()), None)
+    return next((path for path in (folder / "index.html", folder) if path.exists()), None) if taken else None
 
 
 def _counts(edition: Edition) -> dict[str, int]:
@@ -216,7 +221,7 @@ def _on_time(opened: Opened) -> bool | None:
 def _as_json(at: Standing, edition: Edition, page: Path | None) -> dict[str, Any]:
     told = edition.colophon
     return {
-        **_line(at.opened),
+        **_line(at.opened, page),
         "title": edition.title,
         "bulletin": edition.bulletin,
         **_counts(edition),
@@ -226,7 +231,6 @@ def _as_json(at: Standing, edition: Edition, page: Path | None) -> dict[str, Any
         "output_tokens": told.output_tokens,
         "cost_usd": told.cost_usd,
         "unpriced_calls": told.unpriced_calls,
-        "page": None if page is None else str(page),
         "targets": [
             {"name": t.name, "done": t.done, "given_up": t.given_up, "tries": t.tries, "said": t.said or None}
             for t in at.targets
@@ -250,11 +254,28 @@ def _summary(at: Standing, edition: Edition) -> str:
         f"{what}{marked}: {pieces}; {counts['dropped']} dropped, {counts['not_chosen']} not chosen",
         f"  {told.calls:,} calls, {cost(told.cost_usd, told.unpriced_calls, 'calls')}{_made(opened)}",
     ]
+    lines += _amiss(edition)
     for target in at.targets:
         if not target.done:
             state = "given up" if target.given_up else "not there yet, tried again later"
             lines.append(f"  {target.name}: {state}" + (f": {target.said}" if target.said else ""))
     return "\n".join(lines)
+
+
+def _amiss(edition: Edition) -> Iterator[str]:
+    """What the edition had to do without: feeds, and steps that nobody could be asked for."""
+    feeds = edition.colophon.feeds
+    failed = [feed for feed in feeds if feed.state == "failed"]
+    if failed:
+        more = f", and {len(failed) - 1} more, named in its colophon" if len(failed) > 1 else ""
+        first = one_line(f"{failed[0].feed}: {failed[0].said}", 200)
+        yield f"  {len(failed)} of {len(feeds)} feeds could not be read: {first}{more}"
+    passed: dict[str, list[str]] = {}
+    for step in edition.colophon.steps:
+        if not step.job and step.said:
+            passed.setdefault(step.said, []).append(step.step)
+    for why, steps in passed.items():
+        yield f"  nobody was asked to {one_line(', '.join(steps), 200)}: {one_line(why, 200)}"
 
 
 def _made(opened: Opened) -> str:
@@ -276,7 +297,7 @@ def _list(home: Path, configured: bool, specimen: bool, as_json: bool) -> None:
     if specimen or (not configured and not (home / "postgres").is_dir() and (kept / "postgres").is_dir()):
         os.environ["SWITCHYARD_HOME"] = str(kept)
     with servers.ledger() as engine:
-        rows = [_line(opened) for opened in editions.latest(engine, _MOST_LISTED)]
+        rows = [_line(opened, _placed(engine, opened)) for opened in editions.latest(engine, _MOST_LISTED)]
     if as_json:
         put_json(rows)
         return
@@ -295,8 +316,7 @@ def _spoken(on_time: bool | None) -> str:
     return {True: "yes", False: "late", None: ""}[on_time]
 
 
-def _line(opened: Opened) -> dict[str, Any]:
-    page = _page(opened) if opened.state != "open" else None
+def _line(opened: Opened, page: Path | None) -> dict[str, Any]:
     return {
         "id": opened.id,
         "paper": opened.paper,

@@ -101,7 +101,10 @@ class SimulatedYard:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise UsageError(f"{self._what} is already running in {self.home}") from None
+            raise UsageError(
+                f"{self._what} is already running in {self.home}",
+                hint="wait until it is done, or set SWITCHYARD_HOME to another directory",
+            ) from None
         return lock
 
     def _start_yard(self) -> None:

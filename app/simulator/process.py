@@ -62,7 +62,8 @@ class SimulatorProcess:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "app.simulator", *self._arguments, "--port", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        # A session of its own: Ctrl-C at a terminal is for the one who holds us, and not for us.
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
         line = self._first_line(self._process)
         if not line.startswith(b"ready "):
             self.stop()
