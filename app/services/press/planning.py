@@ -34,8 +34,8 @@ _WEEK_WORDS = 600
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """``items``: at most. ``strategy`` and ``tier``: those wished, or what the fleet has instead. ``estimate`` None: nobody
-    of the fleet may serve it, ``why`` says more; the edition goes on without."""
+    """``items``: at most. ``strategy`` and ``tier``: those wished, or what the fleet has instead. ``estimate`` None:
+    nobody of the fleet may serve it, ``why`` says more; the edition goes on without."""
 
     step: str
     strategy: str
