@@ -21,20 +21,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.core import injection
-from app.newspaper import alignment, naming, numerals
+from app.newspaper import alignment, naming, numerals, support
 from app.newspaper.common_words import listed
 from app.newspaper.material import Claim, Dossier, Source
 from app.newspaper.number import Number
 from app.newspaper.number_words import language_of
+from app.newspaper.ploys import ploys
 from app.newspaper.quotations import Quotation, flat, quotations, stands_in
 
-FaultKind = Literal["number", "quote", "name", "citation", "instruction"]
+FaultKind = Literal["number", "quote", "name", "citation", "support", "instruction"]
 _TOLD = {
     "number": "a number that its sources do not have",
     "quote": "a quotation that its sources do not have",
     "name": "a name that its sources do not have there",
     "citation": "it named no source",
+    "support": "it told what its sources do not tell",
     "instruction": "it held markup, a link or an instruction",
 }
 _UNPRINTABLE = re.compile(
@@ -62,6 +63,8 @@ class Fault:
                 return f"the name {self.what!r} does not stand so in the cited sentences; cite the one that names it"
             case "citation":
                 return "it cites no sentence of the sources"
+            case "support":
+                return "it tells next to nothing of what the cited sentences tell"
             case "instruction":
                 return "it holds markup, a link or an instruction"
 
@@ -94,8 +97,8 @@ class Evidence:
         )
 
     def faults(self, claim: Claim) -> tuple[Fault, ...]:
-        """In the order instruction, citation, quote, number, name."""
-        if injection.suspicions(claim.text) or _UNPRINTABLE.search(claim.text):
+        """In the order instruction, citation, quote, number, name, support."""
+        if ploys(claim.text) or support.orders(claim.text) or _UNPRINTABLE.search(claim.text):
             return (Fault("instruction", ""),)
         cited = [id for id in dict.fromkeys(claim.cites) if id in self._owner]
         if not cited or not claim.text.strip():
@@ -110,6 +113,8 @@ class Evidence:
         wrong.extend(Fault("name", said) for said in self._wrong_names(outside, cited))
         if not wrong:
             wrong.extend(self._exchanged(outside, cited))
+        if not wrong and self._profile.has_capitals and not self._retells(text, cited):
+            wrong.append(Fault("support", ""))
         return tuple(dict.fromkeys(wrong))
 
     # Where things stand
@@ -158,6 +163,12 @@ class Evidence:
         if holding is not None and (own := naming.speakers(_blanked(run[holding], quotations(run[holding])))):
             there = own
         return Fault("quote", quoted.inner.strip()[:80]) if there and not naming.one_speaker(says, there) else None
+
+    def _retells(self, text: str, cited: list[str]) -> bool:
+        owners = {self._owner[id] for id in cited}
+        if any(language_of(" ".join(_all_of(self._sources[id])[:40]), "") != self._language for id in owners):
+            return True  # in another language, or in one that is not known
+        return support.retells(text, [part for id in cited for part in (self._text(id), *self._before(id))])
 
     # Numbers
 
