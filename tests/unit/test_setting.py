@@ -384,6 +384,35 @@ def test_listed_of_a_bulletin_and_of_nothing() -> None:
     assert listed(EDITIONS["empty"]).headline == "Nothing was printed"
 
 
+@pytest.mark.parametrize(
+    ("kind", "feeds", "said"),
+    [
+        ("weekly", (), "there was no daily edition from 13 November to 19 November 2026."),
+        ("daily", ("failed", "failed"), "none of the feeds could be read."),
+        ("daily", ("failed", "read"), "there was nothing new in the feeds."),
+    ],
+)
+def test_an_edition_with_nothing_in_it_says_why_wherever_it_is_read(
+    kind: str, feeds: tuple[str, ...], said: str
+) -> None:
+    reports = tuple({"feed": f"F{n}", "state": state, "articles": 0, "said": ""} for n, state in enumerate(feeds))
+    edition = Edition.model_validate(
+        {
+            "paper": "p",
+            "title": "T",
+            "language": "en",
+            "kind": kind,
+            "date": "2026-11-20",
+            "colophon": {"feeds": reports},
+        }
+    )
+    made = bundle(edition, sample.paper(), ())
+    set_ = [made.files[name].decode() for name in ("index.html", "edition.md")]
+    for text in (*set_, made.letter.text, made.letter.html):
+        assert f"Nothing was printed: {said}" in " ".join(text.split())
+    assert not any(wording.nothing(each) for name, each in EDITIONS.items() if name != "empty")
+
+
 _ATOM = "{http://www.w3.org/2005/Atom}"
 
 

@@ -41,10 +41,10 @@ def _subject(edition: Edition) -> str:
 
 
 def _text(edition: Edition, online: str) -> str:
-    kind, date = wording.edition_names(edition)
+    _, date = wording.edition_names(edition)
     blocks = [
         _wrapped(edition.title.upper()),
-        _wrapped(f"{date} · {wording.number_of(edition.kind, edition.date)} · {kind}"),
+        _wrapped(f"{date} · {wording.numbered(edition)}"),
     ]
     blocks += [_wrapped(text) for text in wording.notices(edition)]
     blocks += [f"To be read at\n{online}"] if online else []
@@ -57,6 +57,7 @@ def _text(edition: Edition, online: str) -> str:
         if page.pieces:
             blocks.append(_ruled(page.title))
             blocks += [block for piece in page.pieces for block in _piece(piece)]
+    blocks += [_wrapped(wording.nothing(edition))] if wording.nothing(edition) else []
     if edition.figures:
         blocks.append(_ruled("The numbers"))
         blocks.append("\n".join(_wrapped(f"{figure.name}: {figure.shown}", "  ") for figure in edition.figures))

@@ -36,17 +36,18 @@ def link(text: str, url: str) -> str:
 
 def markdown(edition: Edition) -> str:
     """``edition``: cleaned."""
-    kind, date = wording.edition_names(edition)
+    _, date = wording.edition_names(edition)
     lines = [f"# {escaped(edition.title)}", ""]
     if edition.motto:
         lines += [f"*{escaped(edition.motto)}*", ""]
     flags = wording.flags(edition)
-    lines += [f"{escaped(date)} · {wording.number_of(edition.kind, edition.date)} · {kind}", ""]
+    lines += [f"{escaped(date)} · {wording.numbered(edition)}", ""]
     lines += [f"**{' · '.join(flags)}**", ""] if flags else []
     lines += [f"> {text}\n" for text in wording.notices(edition)]
     if edition.narrative is not None:
         lines += [f"## {escaped(edition.narrative.headline)}", "", *_body(edition.narrative.sentences, ())]
     lines += [line for page in edition.pages if page.pieces for line in _page(page)]
+    lines += [wording.nothing(edition), ""] if wording.nothing(edition) else []
     lines += _figures(edition)
     lines += _colophon(edition)
     return "\n".join(lines).rstrip() + "\n"

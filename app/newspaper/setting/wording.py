@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from app.newspaper import weekly
 from app.newspaper.edition import Colophon, Edition, Figure, Kind, Piece
 from app.newspaper.material import Claim
 
@@ -41,6 +42,24 @@ def number_of(kind: Kind, date: dt.date) -> str:
         return f"No. {date.timetuple().tm_yday} of {date.year}"
     year, week, _ = date.isocalendar()
     return f"Week {week} of {year}"
+
+
+def period(edition: Edition) -> str:
+    """The days that it tells of, ``13 November to 19 November 2026``; empty for a daily one."""
+    if edition.kind == "daily":
+        return ""
+    first, last = weekly.dates(edition.date)
+    if edition.language != "en":
+        return f"{first} to {last}"
+    year = f" {first.year}" if first.year != last.year else ""
+    return f"{first.day} {MONTHS[first.month - 1]}{year} to {last.day} {MONTHS[last.month - 1]} {last.year}"
+
+
+def numbered(edition: Edition) -> str:
+    """``No. 324 of 2026 · Daily edition``."""
+    told_of = period(edition)
+    names = (number_of(edition.kind, edition.date), KIND_NAMES[edition.kind], *([told_of] if told_of else ()))
+    return " · ".join(names)
 
 
 def clock(at: dt.datetime | None, zone: dt.tzinfo) -> str:
@@ -124,6 +143,20 @@ def notices(edition: Edition) -> tuple[str, ...]:
     if edition.late:
         said.append("Late edition. Its deadline was missed, and it was made afterwards.")
     return tuple(said)
+
+
+def nothing(edition: Edition) -> str:
+    """Why there is nothing in it, in a sentence; empty where there is something."""
+    if edition.narrative is not None or edition.figures or any(page.pieces for page in edition.pages):
+        return ""
+    if edition.kind == "weekly":
+        return f"Nothing was printed: there was no daily edition from {period(edition)}."
+    feeds = edition.colophon.feeds
+    if feeds and all(feed.state == "failed" for feed in feeds):
+        return "Nothing was printed: none of the feeds could be read. The colophon says why of each."
+    if edition.colophon.dropped:
+        return "Nothing was printed: no desk had a story. The colophon names what was left out, and why."
+    return "Nothing was printed: there was nothing new in the feeds."
 
 
 def paragraphs(sentences: Sequence[Claim]) -> list[Sequence[Claim]]:
