@@ -79,6 +79,18 @@ def test_the_same_again_touches_nothing(folder: Path) -> None:
     assert state() == before
 
 
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where the system has one: for who is killed, unlike for who loses power, what was written
+    is written, and hundreds of runs wait for no disk."""
+    shared = Path("/dev/shm")
+    if not (shared.is_dir() and os.access(shared, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared, prefix="switchyard-") as path:
+        yield Path(path)
+
+
 def dies_at(moment: int, work: Callable[..., object], *arguments: object) -> bool:
     """Do ``work`` in a process that is killed with SIGKILL at that line of the folder's module; False where it was
     through before."""
@@ -108,7 +120,8 @@ def dies_at(moment: int, work: Callable[..., object], *arguments: object) -> boo
     return os.WIFSIGNALED(status)
 
 
-def test_killed_at_any_line_it_is_the_old_or_the_new(folder: Path) -> None:
+def test_killed_at_any_line_it_is_the_old_or_the_new(memory: Path) -> None:
+    folder = memory / "editions"
     old, new = bundled(1), bundled(2)
     assert target(folder).publish(bundled(1, "2026-11-19"), "m") is None
     moment, seen = 1, set()
@@ -132,9 +145,9 @@ def test_killed_at_any_line_it_is_the_old_or_the_new(folder: Path) -> None:
     assert {(False, False, False), (True, False, False), (True, True, True)} <= seen
 
 
-def test_killed_at_the_very_first_edition_it_is_there_or_not(tmp_path: Path) -> None:
+def test_killed_at_the_very_first_edition_it_is_there_or_not(memory: Path) -> None:
     moment = 1
-    while dies_at(moment, target(folder := tmp_path / f"{moment}").publish, bundled(1), "m"):
+    while dies_at(moment, target(folder := memory / f"{moment}").publish, bundled(1), "m"):
         if (folder / "index.html").exists():
             assert (folder / DAY).exists()
         if (folder / DAY).exists():

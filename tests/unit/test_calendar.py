@@ -129,7 +129,7 @@ def test_each_date_is_opened_at_most_once_and_in_order_whoever_looks_whenever_by
     assert found == sorted(set(found))
 
 
-@given(day=days, at=hours, every_min=st.integers(1, 120), start=st.integers(0, 1439), skew_s=st.integers(-300, 300))
+@given(day=days, at=hours, every_min=st.integers(10, 120), start=st.integers(0, 1439), skew_s=st.integers(-300, 300))
 def test_no_date_is_left_out_while_somebody_looks(
     day: tuple[str, dt.date], at: dt.time, every_min: int, start: int, skew_s: int
 ) -> None:
