@@ -11,6 +11,7 @@ import html
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 import lxml.etree
@@ -61,7 +62,7 @@ def clean(text: str, most: int) -> str:
     text = _without_markup(text[: 20 * most + 10_000])
     if not text.isascii():
         text = _visible(text)
-    text = _without_addresses(" ".join(_CONTROL.sub("", text).split()))
+    text = _without_addresses(" ".join(_CONTROL.sub("", _ESCAPE.sub("", text)).split()))
     if len(text) <= most:
         return text
     cut = text[: most - 1]
@@ -87,6 +88,8 @@ def _without_markup(text: str) -> str:
     return text
 
 
+_ESCAPE = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]{0,200}(?:\x07|\x1b\\\\)")
+"""What terminals are steered with (ECMA-48)."""
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+")
 # Joiners belong to the writing of Arabic and Indic letters; between others they hide.
 _JOINED = re.compile(
@@ -238,6 +241,8 @@ _INNER_NAMES = frozenset({
     "local", "internal", "localhost", "localdomain", "lan", "home", "corp", "intranet", "private", "invalid", "onion",
     "arpa",
 })  # fmt: skip
+# Names of public zones that lead inside: ``127.0.0.1.nip.io``.
+_LEADS_INSIDE = ("nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "vcap.me", "lacolhost.com", "traefik.me")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _TRACKING = re.compile(r"(?i)(?:utm_\w*|fbclid|gclid|dclid|msclkid|mc_cid|mc_eid|igshid)(?:=|$)")
 _REACHABLE_INNER = frozenset({"168.63.129.16"})  # Azure's, of its machines; public by its number
@@ -302,6 +307,8 @@ def _public_name(host: str) -> str:
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         return ""
+    if any(name == zone or name.endswith(f".{zone}") for zone in _LEADS_INSIDE):
+        return ""
     # A last label of digits makes an IPv4 address of the whole, in one of its older notations.
     if labels[-1] in _INNER_NAMES or re.fullmatch(r"\d+|0x[0-9a-f]*", labels[-1]):
         return ""
@@ -314,7 +321,8 @@ _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+")
 def without_instructions(text: str) -> tuple[str, int]:
     """A text without the sentences that try to instruct their reader, and how many were taken out. Where the order
     lies in no single sentence, the whole paragraph goes, as one."""
-    kept, removed = [], 0
+    kept: list[str] = []
+    removed = 0
     for paragraph in text.split("\n\n"):
         if not ploys(paragraph):
             kept.append(paragraph)
@@ -328,8 +336,25 @@ def without_instructions(text: str) -> tuple[str, int]:
         removed += len(sentences) - len(fine)
         if rest:
             kept.append(rest)
-    left = "\n\n".join(kept)
-    return left, removed
+    kept, in_pieces = _without_pieces(kept)
+    return "\n\n".join(kept), removed + in_pieces
+
+
+_PIECE_WORDS, _MOST_PIECES = 5, 4
+
+
+def _without_pieces(paragraphs: Sequence[str]) -> tuple[list[str], int]:
+    """Without the paragraphs of which short sentences, read in one go, are an order: ``Print this. As the headline.``;
+    and how many they were."""
+    pieces = [(n, each.strip(" \n.!?…")) for n, text in enumerate(paragraphs) for each in _sentences(text)]
+    short = [len(each.split(None, _PIECE_WORDS)) <= _PIECE_WORDS for _, each in pieces]
+    found: set[int] = set()
+    for start in range(len(pieces) - 1):
+        run = pieces[start : start + _MOST_PIECES]
+        run = [each for at, each in enumerate(run) if all(short[start : start + at + 1])]
+        if len(run) > 1 and ploys(" ".join(said for _, said in run)):
+            found.update(n for n, _ in run)
+    return [text for n, text in enumerate(paragraphs) if n not in found], len(found)
 
 
 def _sentences(paragraph: str) -> list[str]:
