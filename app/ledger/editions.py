@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine
 
+from app.ledger import locks
 from app.ledger.states import EditionState
 
 _COLUMNS = (
@@ -139,19 +140,9 @@ def latest_dates(engine: Engine, paper: str) -> dict[str, dt.date]:
         return {row[0]: row[1] for row in rows}
 
 
-@contextmanager
-def alone(engine: Engine, edition_id: int) -> Iterator[bool]:
-    """Is nobody else making this edition? Held for the length of the block, and let go with the connection."""
-    with engine.connect() as connection:
-        key = ("editions", edition_id)
-        held = bool(connection.exec_driver_sql("SELECT pg_try_advisory_lock(hashtext(%s), %s)", key).scalar_one())
-        connection.commit()
-        try:
-            yield held
-        finally:
-            if held:
-                connection.exec_driver_sql("SELECT pg_advisory_unlock(hashtext(%s), %s)", key)
-                connection.commit()
+def alone(engine: Engine, edition_id: int) -> AbstractContextManager[bool]:
+    """Is nobody else making this edition? See ``locks``."""
+    return locks.alone(engine, "editions", str(edition_id))
 
 
 def store_gathered(

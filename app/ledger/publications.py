@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
 
+from app.ledger import locks
 from app.ledger.editions import Opened
 
 _PIECES = 4
@@ -73,19 +74,7 @@ def reprinted(engine: Engine, opened: Opened) -> bool:
         )
 
 
-@contextmanager
-def publishing(engine: Engine, paper: str) -> Iterator[bool]:
-    """Is nobody else publishing an edition of this paper? Held for the length of the block, and let go with the
-    connection. Two editions at once would each make an index without the other."""
-    with engine.connect() as connection:
-        key = ("publications", paper)
-        held = bool(
-            connection.exec_driver_sql("SELECT pg_try_advisory_lock(hashtext(%s), hashtext(%s))", key).scalar_one()
-        )
-        connection.commit()
-        try:
-            yield held
-        finally:
-            if held:
-                connection.exec_driver_sql("SELECT pg_advisory_unlock(hashtext(%s), hashtext(%s))", key)
-                connection.commit()
+def publishing(engine: Engine, paper: str) -> AbstractContextManager[bool]:
+    """Is nobody else publishing an edition of this paper? Two at once would each make an index without the other. See
+    ``locks``."""
+    return locks.alone(engine, "publications", paper)
