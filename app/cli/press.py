@@ -263,7 +263,11 @@ def _summary(at: Standing, edition: Edition) -> str:
 
 
 def _amiss(edition: Edition) -> Iterator[str]:
-    """What the edition had to do without: feeds, and steps that nobody could be asked for."""
+    """What the edition had to do without: stories, feeds, and steps that nobody could be asked for."""
+    from app.newspaper.setting import wording
+
+    if why := wording.nothing(edition):
+        yield f"  {why}"
     feeds = edition.colophon.feeds
     failed = [feed for feed in feeds if feed.state == "failed"]
     if failed:
