@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,7 +57,8 @@ def tokens_of(text: str) -> tuple[Token, ...]:
         if found and gap.startswith(".") and _abbreviated(found[-1]):
             opens = False
         word = match.group()
-        found.append(Token(word, fold(word), match.start(), match.end(), word[0].isupper(), opens, gap))
+        capital = any(c.isupper() for c in word)  # iPhone too
+        found.append(Token(word, fold(word), match.start(), match.end(), capital, opens, gap))
         end = match.end()
     return tuple(found)
 
@@ -102,3 +103,23 @@ def is_title(tokens: Sequence[Token], text: str) -> bool:
     stopped = text.rstrip("\"'”’)").endswith((".", "!", "?"))
     long = [token for token in tokens if len(token.folded) > 3]
     return len(long) >= 3 and sum(token.capital for token in long) > (0.85 if stopped else 0.6) * len(long)
+
+
+_BRACKETED = re.compile(r"\s*\([^\W_][\w.&/-]{0,14}\)")
+
+
+def without_brackets(text: str) -> tuple[str, ...]:
+    """A sentence; and without its single words in brackets, abbreviations mostly, where it has any."""
+    bare = _BRACKETED.sub("", text)
+    return (text,) if bare == text else (text, bare)
+
+
+_ADDRESS = re.compile(r"(?<![\w.@#/-])(?:[@#]\w+|[\w.+-]+@[\w.-]+\w|(?:[\w-]+\.)+[a-z]{2,12}(?![\w@]))", re.I)
+
+
+def addresses_not_in(text: str, known: Iterable[str]) -> Iterator[str]:
+    """``usa.gov``, ``@usagov``, ``#opengov`` that stand nowhere there."""
+    there = {found.casefold() for each in known for found in _ADDRESS.findall(each)}
+    for found in _ADDRESS.findall(text):
+        if found.casefold() not in there and not re.fullmatch(r"(?:\w\.)+\w", found):
+            yield found

@@ -48,11 +48,20 @@ PROMPT = (
 def item_of(claims: Mapping[int, Claim], dossier: Dossier) -> str:
     """The statements of one draft by their numbers (1 the headline, 2 the summary, then the sentences), each with the
     text of what it cites."""
-    shown = [
-        {"n": n, "text": claim.text, "cited": {id: dossier.sentence(id) or "" for id in claim.cites}}
-        for n, claim in claims.items()
-    ]
-    return json.dumps({"sentences": shown}, ensure_ascii=False)
+    return json.dumps({"sentences": [_shown(n, claim, dossier) for n, claim in claims.items()]}, ensure_ascii=False)
+
+
+def put(claims: Mapping[int, Claim], dossier: Dossier, item: str | None) -> dict[int, Claim]:
+    """Those of the statements that an item put to a checker as they are; what was said of others is not of them. None:
+    what was put is not known."""
+    if item is None:
+        return dict(claims)
+    shown = json.loads(item)["sentences"]
+    return {n: claim for n, claim in claims.items() if _shown(n, claim, dossier) in shown}
+
+
+def _shown(n: int, claim: Claim, dossier: Dossier) -> dict[str, Any]:
+    return {"n": n, "text": claim.text, "cited": {id: dossier.sentence(id) or "" for id in claim.cites}}
 
 
 def verdicts(text: str, n: int) -> dict[int, tuple[bool, str]]:

@@ -32,8 +32,11 @@ SPEECH = (
     r"(?:said|says|say|told|tells|asked|asks|wrote|writes|added|adds|replied|replies|explained|explains|noted|notes"
     r"|argued|argues|announced|stated|states|claimed|claims|warned|warns|insisted|admitted|denied|declared|recalled"
     r"|remarked|commented|observed|concluded|suggested|quipped|according to"
-    r"|sagte|sagt|erklärte|erklärt|meinte|betonte|teilte|schrieb|laut|dit|déclare|affirme|explique|dijo|afirmó)"
+    r"|tweeted|posted|joked|testified|boasted|sagte|sagt|erklärte|erklärt|meinte|betonte|teilte|schrieb|laut|dit|déclare"
+    r"|affirme|explique|dijo|afirmó)"
 )
+NAMING = r"(?:calls|called|describes|described|put it|puts it|nannte|nennt)"
+"""Behind a speaker, before what is quoted."""
 
 _ENDINGS = re.compile(
     r"(?:ing|ings|ly|tion|tions|sion|sions|ment|ments|ness|ity|ities|ance|ances|ence|ences|ency|ancy|ism|isms|ists?|able"

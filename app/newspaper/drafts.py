@@ -20,7 +20,8 @@ MOST_HEADLINE = 200
 MOST_SUMMARY = 600
 MOST_SENTENCE = 700
 MOST_SENTENCES = 80
-MOST_CITES = 12
+MOST_CITES = 4
+"""Sentences that one statement may rest on. Where everything is cited, every number and name stands somewhere."""
 _MOST_ANSWER = 200_000
 _MOST_STARTS = 32
 
@@ -37,8 +38,8 @@ SCHEMA: dict[str, Any] = {
 
 _RULES = (
     'The item is JSON: "sources", each with numbered "sentences". They are all you know; add nothing to them.\n'
-    'Every statement names in "cites" the ids of the sentences it rests on, such as "1.4"; a source\'s title is '
-    'cited as its id with ".0". Whatever a statement says must follow from the sentences it cites:\n'
+    f'Every statement names in "cites" the ids of the sentences it rests on, {MOST_CITES} at most, such as "1.4"; a '
+    'source\'s title is cited as its id with ".0". Whatever a statement says must follow from the sentences it cites:\n'
     "- numbers, dates and units stand as they stand there; reckon nothing, round nothing;\n"
     "- whoever is named must be named in a cited sentence: where it says only 'he' or 'the agency', cite the sentence "
     "with the name too, or do not name;\n"
@@ -101,8 +102,9 @@ def item_of(dossier: Dossier, rejected: Sequence[Rejected] = ()) -> str:
 def read(text: str, dossier: Dossier) -> Draft | None:
     """The draft in a model's words; None where there is none, or none with a headline and a sentence.
 
-    Ids that the dossier does not have are dropped. What is too long to be a sentence is left without its citations, so
-    that no check lets it pass; what tries to instruct or holds markup is left as it is for the checks to refuse.
+    Ids that the dossier does not have are dropped. What is too long to be a sentence, or cites more than one can rest
+    on, is left without its citations, so that no check lets it pass; what tries to instruct or holds markup is left as
+    it is for the checks to refuse.
     """
     for value in reversed(json_values(text[-_MOST_ANSWER:], "{", json.JSONDecoder(), _MOST_STARTS)):
         if not isinstance(value, dict) or not isinstance(value.get("sentences"), list):
@@ -138,10 +140,11 @@ def _claim(value: Any, dossier: Dossier, most: int) -> Claim | None:
         return ""
 
     text = _CITATION.sub(taken_off, _plain(value["text"][: 4 * most]))
-    known = tuple(dict.fromkeys(id for id in cites if dossier.sentence(id) is not None))[:MOST_CITES]
+    known = tuple(dict.fromkeys(id for id in cites if dossier.sentence(id) is not None))
     if not text:
         return None
-    return Claim(text=text[:most], cites=() if len(text) > most else known)
+    unfit = len(text) > most or len(known) > MOST_CITES
+    return Claim(text=text[:most], cites=() if unfit else known)
 
 
 def _plain(text: str) -> str:

@@ -4,8 +4,8 @@ Where each may come from:
 
 - a number: from a cited sentence, with the same value and unit. Where another number there stands among the same words
   and this one does not, it has been put in that one's place.
-- a quotation: word by word from a cited sentence, or one that runs on into its neighbours; and not put into the mouth
-  of another speaker than there.
+- a quotation: word by word from a cited sentence, or one that runs on into its neighbours; of a speaker, only what
+  stands between quotation marks there, and is that speaker's (``speaking``). Nobody says ``we`` who does not there.
 - a name: from a cited sentence. From the sentence before it, or the title, only as far as the statement has fewer
   pronouns than the sentence it cites: each may be resolved once. A name that stands among the words of another has been
   put in that one's place (``naming``).
@@ -21,20 +21,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.newspaper import alignment, naming, numerals, support
+from app.newspaper import alignment, naming, numerals, speaking, support
+from app.newspaper.capitals import without_brackets
 from app.newspaper.common_words import listed
 from app.newspaper.material import Claim, Dossier, Source
 from app.newspaper.number import Number
 from app.newspaper.number_words import language_of
 from app.newspaper.ploys import ploys
-from app.newspaper.quotations import Quotation, flat, quotations, stands_in
+from app.newspaper.quotations import flat
+from app.newspaper.speaking import blanked
 
 FaultKind = Literal["number", "quote", "name", "citation", "support", "instruction"]
 _TOLD = {
     "number": "a number that its sources do not have",
     "quote": "a quotation that its sources do not have",
     "name": "a name that its sources do not have there",
-    "citation": "it named no source",
+    "citation": "it did not say which sentences it rests on",
     "support": "it told what its sources do not tell",
     "instruction": "it held markup, a link or an instruction",
 }
@@ -62,7 +64,7 @@ class Fault:
             case "name":
                 return f"the name {self.what!r} does not stand so in the cited sentences; cite the one that names it"
             case "citation":
-                return "it cites no sentence of the sources"
+                return "it cites no sentence of the sources, or too many; cite the one or two that it is taken from"
             case "support":
                 return "it tells next to nothing of what the cited sentences tell"
             case "instruction":
@@ -105,10 +107,18 @@ class Evidence:
             return (Fault("citation", ""),)
         text, language = numerals.plain(claim.text, self._language), self._language
         stretches = list(self._stretches(cited))
-        quoted = quotations(text)
-        wrong = [fault for each in quoted if (fault := self._quote_fault(text, each, stretches)) is not None]
+        tellers = list(dict.fromkeys(self._sources[self._owner[id]].name for id in cited))
+        quoted = speaking.quotations_of(text)
+        wrong = [
+            Fault("quote", each.inner.strip()[:80]) for each in quoted if speaking.wrong(each, text, stretches, tellers)
+        ]
+        if said := speaking.put_into_a_mouth(text, stretches):
+            wrong.append(Fault("quote", said[:80]))
+        if language == "en" and not any(speaking.first_person(self._text(id)) for id in cited):
+            said = speaking.first_person(blanked(text, quoted))
+            wrong.extend([Fault("quote", said)] if said else [])
         # Words that stand there as they are bring their numbers and names with them.
-        outside = _blanked(text, [each for each in quoted if len(flat(each.inner).split()) > 2]) if not wrong else text
+        outside = blanked(text, [each for each in quoted if len(flat(each.inner).split()) > 2]) if not wrong else text
         wrong.extend(Fault("number", said) for said in self._wrong_numbers(outside, cited, language))
         wrong.extend(Fault("name", said) for said in self._wrong_names(outside, cited))
         if not wrong:
@@ -141,28 +151,6 @@ class Evidence:
                 yield run
             if any(self._owner[id] == source.id for id in cited):
                 yield [source.title]
-
-    # Quotations
-
-    def _quote_fault(self, text: str, quoted: Quotation, stretches: list[list[str]]) -> Fault | None:
-        if not flat(quoted.inner).strip():
-            return None
-        place = stands_in(quoted.inner, [flat(" ".join(run)) for run in stretches])
-        if place is None:
-            return Fault("quote", quoted.inner.strip()[:80])
-        if len(flat(quoted.inner).split()) < 4:
-            return None
-        says = naming.speakers(_blanked(text, [quoted]))
-        if not says:
-            return None
-        # The speaker there is whom the sentences name that hold the quotation, or one next to them.
-        run = stretches[place]
-        holding = next((n for n in range(len(run)) if stands_in(quoted.inner, [flat(run[n])]) is not None), None)
-        around = " ".join(run if holding is None else run[max(0, holding - 1) : holding + 2])
-        there = naming.speakers(_blanked(numerals.plain(around), quotations(around)))
-        if holding is not None and (own := naming.speakers(_blanked(run[holding], quotations(run[holding])))):
-            there = own
-        return Fault("quote", quoted.inner.strip()[:80]) if there and not naming.one_speaker(says, there) else None
 
     def _retells(self, text: str, cited: list[str]) -> bool:
         owners = {self._owner[id] for id in cited}
@@ -219,13 +207,12 @@ class Evidence:
         found: list[tuple[alignment.Mark, ...]] = []
         for id in cited:
             spoken = self._languages[self._owner[id]]
-            marks = alignment.exchanged(
-                mine, self._laid_out(numerals.plain(self._text(id), spoken), spoken), self._agree
-            )
-            if marks == ():
-                return
-            if marks is not None:
-                found.append(marks)
+            for there in without_brackets(numerals.plain(self._text(id), spoken)):
+                marks = alignment.exchanged(mine, self._laid_out(there, spoken), self._agree)
+                if marks == ():
+                    return
+                if marks is not None:
+                    found.append(marks)
         for mark in min(found, key=len, default=()):
             yield Fault("number" if mark.kind == "#" else "name", text[mark.start : mark.end].strip())
 
@@ -278,12 +265,6 @@ def _is_year(claimed: Number, stands: Number) -> bool:
     """A year by itself may stand in a date there."""
     years = {year for year, _, _ in stands.dates if year}
     return claimed.kind == "count" and bool(years & set(claimed.values)) and claimed.units == {""}
-
-
-def _blanked(text: str, parts: list[Quotation] | tuple[Quotation, ...]) -> str:
-    for part in parts:
-        text = text[: part.start] + " " * (part.end - part.start) + text[part.end :]
-    return text
 
 
 _TOKEN = re.compile(r"[^\W_]+")

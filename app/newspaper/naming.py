@@ -15,7 +15,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from app.newspaper import common_words
-from app.newspaper.capitals import PARTICLES, Name, Token, is_title, linked, runs_of, tokens_of
+from app.newspaper.capitals import (
+    PARTICLES,
+    Name,
+    Token,
+    addresses_not_in,
+    is_title,
+    linked,
+    runs_of,
+    tokens_of,
+    without_brackets,
+)
 from app.newspaper.common_words import listed
 
 _ARTICLES_DE = listed(
@@ -28,28 +38,6 @@ _NOUN_DE = re.compile(
     r"(?:ung|ungen|heit|heiten|keit|keiten|schaft|schaften|tion|tionen|tät|täten|nis|nisse|tum|chen|lein|ling|ismus"
     r"|enz|anz|ment|mente|eur|euren|ist|isten|innen|in|er|ern|en)$"
 )
-
-
-def speakers(text: str) -> tuple[tuple[str, ...], ...]:
-    """Whom a text names as speaking, in folded words: ``said Ann Smith``, ``Smith, its head, told``."""
-    found: list[tuple[str, ...]] = []
-    tokens = tokens_of(text)
-    for run in runs_of(tokens):
-        name = tuple(t for t in run if not (t.opens and common_words.is_common(t.folded)))
-        if not name:
-            continue
-        after = text[name[-1].end : name[-1].end + 90]
-        before = text[max(0, name[0].start - 40) : name[0].start]
-        said_after = re.match(rf"\.?(?:,[^,.;]{{1,70}},)?\s+(?:also\s+|has\s+|later\s+)?{common_words.SPEECH}\b", after)
-        said_before = re.search(rf"\b{common_words.SPEECH}\s+(?:[a-zäöü]+\s+){{0,3}}$", before)
-        if said_after or said_before:
-            found.append(tuple(token.folded for token in name if token.folded not in common_words.ADDRESS))
-    return tuple(name for name in found if name)
-
-
-def one_speaker(claimed: Sequence[tuple[str, ...]], there: Sequence[tuple[str, ...]]) -> bool:
-    """Is somebody whom a statement names as speaking one of those who speak there? The last name decides."""
-    return any(one[-1] in other or "".join(w[0] for w in one) in other for one in claimed for other in there)
 
 
 def related(one: Name, other: Name) -> bool:
@@ -96,7 +84,9 @@ class _Place:
     """Sentences in which a name is looked up: their words, and the runs of capitals among them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
+        texts = list(texts)
         self.sentences = [tokens_of(text) for text in texts]
+        self.bare = [tokens_of(each) for text in texts for each in without_brackets(text)[1:]]
         self.words = {token.folded for tokens in self.sentences for token in tokens}
         self.names = {token.folded for tokens in self.sentences for token in tokens if token.capital}
         self.acronyms = {token.folded for tokens in self.sentences for token in tokens if token.acronym}
@@ -206,6 +196,8 @@ class Profile:
         names = list(self._names_of(tokens, is_title(tokens, text)))
         here, around = _Place(list(cited)), _Place(list(near))
         yield from _turned_round(tokens, here)
+        yield from addresses_not_in(text, [*cited, *near, *tellers])
+        yield from self._uncapitalised(tokens, here, around)
         if not names:
             return
         everywhere, by = self._place(tuple(whole)), self._place(tuple(tellers))
@@ -219,12 +211,21 @@ class Profile:
                 continue
             if folded in borrowed:
                 continue
-            known = all(token.folded in around.names for token in name)
+            known = all(token.folded in around.names for token in name) and not _quoted_as_source(text, name)
             if len(borrowed) < budget and ((known and _stands(name, around)) or _in_full(name, around, everywhere)):
                 borrowed[folded] = None
                 if not self._in_place_of_another(name, tokens, here):
                     continue
             yield _shown(name)
+
+    def _uncapitalised(self, tokens: Sequence[Token], here: _Place, around: _Place) -> Iterator[str]:
+        """Words in small letters that the dossier knows as names only."""
+        for token in tokens:
+            folded = token.folded
+            if token.capital or len(folded) < 4 or folded not in self._names or common_words.is_common(folded):
+                continue
+            if not here.has(folded) and not around.has(folded):
+                yield token.text
 
     def _place(self, texts: tuple[str, ...]) -> _Place:
         """Whole sources are looked through for every statement."""
@@ -270,6 +271,10 @@ class Profile:
         folded = {token.folded for token in name}
         own, other, by_whom = 0, 0, False
         passive = _passive(tokens)
+        for sentence in here.bare:
+            for run in self._names_of(sentence):
+                if folded & {token.folded for token in run}:
+                    own = max(own, _nearness(mine, _context(sentence, run)))
         for sentence in here.sentences:
             for run in self._names_of(sentence):
                 theirs = {token.folded for token in run}
@@ -280,6 +285,11 @@ class Profile:
                 elif score > other and not _listed(sentence, run, folded):
                     other = score
         return other >= 4 and other >= own + 2 and not by_whom
+
+
+def _quoted_as_source(text: str, name: Name) -> bool:
+    """``according to Smith``: no pronoun is resolved so."""
+    return re.search(r"\b(?:according to|laut|selon|según)\s+(?:the\s+)?$", text[: name[0].start], re.I) is not None
 
 
 def _turned_round(tokens: tuple[Token, ...], here: _Place) -> Iterator[str]:

@@ -136,6 +136,9 @@ VAGUE: dict[str, dict[str, int]] = {
         "millions": 10**6,
         "billions": 10**9,
         "trillions": 10**12,
+        "scores": 20,
+        "decades": 10,
+        "centuries": 100,
     },
     "de": {"dutzende": 12, "hunderte": 100, "tausende": 10**3},
     "fr": {"dizaines": 10, "centaines": 100, "milliers": 10**3},
@@ -195,6 +198,9 @@ ENGLISH_PARTS = {
     "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8,
     "ninth": 9, "ninths": 9, "tenth": 10, "tenths": 10, "hundredth": 100, "hundredths": 100,
 }  # fmt: skip
+
+ENGLISH_GROUPS = {"couple": 2, "pair": 2, "duo": 2, "trio": 3, "threesome": 3, "quartet": 4, "quintet": 5, "score": 20}
+"""``a pair of``: so many."""
 
 TIMES: dict[str, dict[str, int]] = {
     "en": {

@@ -42,7 +42,7 @@ def numbers(text: str, language: str) -> tuple[Number, ...]:
     """Of a ``plain`` text, in their order. ``language`` decides what a comma and a word mean."""
     found: list[Number] = []
     taken = bytearray(len(text))
-    for reader in (moments.dates, moments.times, _parts, _digits, _words, _singles, _romans):
+    for reader in (moments.dates, moments.times, _parts, _digits, _words, _singles, _groups, _romans):
         for number in reader(text, language):
             if not any(taken[number.start : number.end]):
                 taken[number.start : number.end] = b"\1" * (number.end - number.start)
@@ -321,6 +321,29 @@ def _singles(text: str, language: str) -> Iterator[Number]:
                 ):
                     value = value * words.UNITS.get(language, {}).get(many[1].casefold(), 1)
                 yield Number(kind, match.start(), match.end(), frozenset({Fraction(value)}))
+
+
+_GROUP = re.compile(rf"\ban?\s+({_any(words.ENGLISH_GROUPS)})\s+of\b|\b(duo|trio|threesome|quartet|quintet)\b", re.I)
+_SPAN = re.compile(
+    r"\b(?:(?P<part>half|quarter)[\s-]?(?:of\s+)?(?:an?\s+)?|an?\s+)(?P<long>decade|century|fortnight|millennium)\b"
+    r"|\b(?:in|within|for|after|over|under|about|nearly|almost|than|every)\s+an?\s+(?P<short>year|month|week|day|hour)\b",
+    re.I,
+)
+
+
+def _groups(text: str, language: str) -> Iterator[Number]:
+    """English: ``a pair of``, ``the trio``; ``a decade``, ``half a century``, ``within a week``."""
+    if language != "en":
+        return
+    for match in _GROUP.finditer(text):
+        value = Fraction(words.ENGLISH_GROUPS[(match[1] or match[2]).casefold()])
+        yield Number("count", match.start(), match.end(), frozenset({value}))
+    for match in _SPAN.finditer(text):
+        unit = (match["long"] or match["short"]).casefold()
+        value = Fraction(1, {"half": 2, "quarter": 4}.get((match["part"] or "").casefold(), 1))
+        yield Number(
+            "count", match.start(), match.end(), frozenset({value}), frozenset({words.MEASURES.get(unit, unit)})
+        )
 
 
 _ROMAN = re.compile(r"(?<=[^\W\d_] )(?=[IVX]{2,6}\b)(X{0,3})(IX|IV|V?I{0,3})\b")

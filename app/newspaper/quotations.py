@@ -75,14 +75,18 @@ def flat(text: str) -> str:
     return " " + " ".join(_WORD.findall(folded)) + " "
 
 
+def parts_of(inner: str) -> list[str]:
+    """A quotation in the parts that ``…`` divides."""
+    return [part for part in _LEFT_OUT.split(inner) if flat(part).strip()]
+
+
 def stands_in(inner: str, texts: Sequence[str]) -> int | None:
     """The place of the first of the ``flat`` texts in which a quotation stands word by word; None: in none of them.
 
     Where it leaves something out (``…``), its parts stand there in their order, each of two words and more. Words put
     in between brackets are words like others.
     """
-    parts = [flat(part) for part in _LEFT_OUT.split(inner)]
-    parts = [part for part in parts if part.strip()]
+    parts = [flat(part) for part in parts_of(inner)]
     if len(parts) > 1 and any(len(part.split()) < 2 for part in parts):
         return None
     for place, text in enumerate(texts):

@@ -98,7 +98,7 @@ def revise(order: Order, heard: Mapping[str, Heard], dues: Four, now: dt.datetim
             if not said.over(due, now):
                 return Revised()
             for id, room in rooms.items():
-                room.hear(stage, said.answers.get(id), name, said.job)
+                room.hear(stage, said.answers.get(id), name, said.job, said.made.get(id))
     return Revised(outcomes={id: room.outcome() for id, room in rooms.items()})
 
 
@@ -195,7 +195,7 @@ class _Room:
         hidden = any(fault.kind == "instruction" for fault in self.first.faults[n])
         return drafts.Rejected("" if hidden else self.first.claims[n].text, why)
 
-    def hear(self, stage: str, answer: Answer | None, step: str, job: str) -> None:
+    def hear(self, stage: str, answer: Answer | None, step: str, job: str, made: str | None) -> None:
         if answer is None or answer.text is None or (stage != "write" and self.first is None):
             return
         if stage in ("write", "rewrite"):
@@ -212,7 +212,7 @@ class _Room:
                 self._carry_over()
         else:
             version = self.second or self.first  # type: ignore[assignment]
-            asked = version.unjudged()
+            asked = checking.put(version.unjudged(), self._dossier, made)
             said = checking.verdicts(answer.text, max(asked, default=0))
             version.verdicts.update({n: said[n] for n in asked})
             self._checkers.extend(answer.by)
@@ -221,7 +221,10 @@ class _Room:
     def _carry_over(self) -> None:
         """What was judged in the first draft, and stands in the second unchanged, is not asked of anybody again."""
         assert self.first is not None and self.second is not None
-        known = {claim: self.first.verdicts[n] for n, claim in self.first.claims.items() if n in self.first.verdicts}
+        known: dict[Claim, tuple[bool, str]] = {}
+        for n, claim in self.first.claims.items():
+            if n in self.first.verdicts and known.get(claim, (True, ""))[0]:
+                known[claim] = self.first.verdicts[n]  # what is denied anywhere is denied
         for n, claim in self.second.claims.items():
             if not self.second.faults[n] and claim in known:
                 self.second.verdicts[n] = known[claim]

@@ -59,6 +59,16 @@ def test_what_is_too_long_can_pass_no_check() -> None:
     assert [fault.kind for fault in faults(draft.sentences[0], DOSSIER)] == ["citation"]
 
 
+def test_what_cites_everything_can_pass_no_check() -> None:
+    told = {f"1.{n}": f"Bridge {n} is long." for n in range(1, 8)}
+    whole = Dossier(id="d", sources=(Source(id="1", name="Wire", title="Bridge", sentences=told),))
+    for many, found in ((drafts.MOST_CITES, []), (drafts.MOST_CITES + 1, ["citation"])):
+        cites = list(told)[:many]
+        draft = drafts.read(answer(headline={"text": "Bridge 2 is long", "cites": cites}), whole)
+        assert draft is not None
+        assert [fault.kind for fault in faults(draft.headline, whole)] == found
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "no", "[]", "{}", "null", answer(headline=None), answer(sentences=[]), answer(sentences=7),

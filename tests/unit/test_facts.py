@@ -239,3 +239,92 @@ def test_markup_links_and_instructions(claim: str) -> None:
 )
 def test_never_an_error(claim: str, told: str, language: str) -> None:
     kinds(claim, told, told, title=claim, language=language, cites=("1.2", "1.0"))
+
+
+PORT = (
+    "Ann Smith, who runs the port, met Bo Lund of the union on Friday.",
+    "“The cranes are too old for this port,” said Smith.",
+    "Lund said that the harbour would be closed by spring.",
+    "“Nobody has told us when the work will begin,” Lund said.",
+    "The new quay is longer than all the others.",
+)
+
+
+@pytest.mark.parametrize(
+    ("claim", "cites", "right"),
+    [
+        ("“The cranes are too old for this port,” said Smith.", (2,), True),
+        ("“The cranes are too old for this port,” said Lund.", (2, 4), False),
+        ("As Lund put it, “the cranes are too old”.", (2, 4), False),
+        ("Lund called the cranes “too old for this port”.", (2, 4), False),
+        ("Lund: “The cranes are too old for this port.”", (2, 4), False),
+        ("“The cranes are too old for this port” – Lund", (2, 4), False),
+        ("Smith called the cranes “too old”.", (2,), True),
+        # The reporter's words are nobody's quotation, be they told of somebody's speech.
+        ("“The new quay is longer than all the others,” said Smith.", (1, 5), False),
+        ("“The harbour would be closed by spring,” said Lund.", (3,), False),
+        # Two quotations are not one.
+        ("“The cranes are too old … when the work will begin,” said Smith.", (2, 4), False),
+        ("“Nobody has told us … the work will begin,” Lund said.", (4,), True),
+        # Without marks.
+        ("— The new quay is a disaster, said Smith.", (2, 5), False),
+        ("— The cranes are too old for this port, said Smith.", (2,), True),
+        ("Ann Smith: The port has no money left.", (1,), False),
+        ("We are proud of the new quay, said Smith.", (1, 5), False),
+        ("The quay is longer than all of our others.", (5,), False),
+        ("Nobody told us, said Lund.", (4,), True),
+    ],
+)
+def test_words_are_those_of_who_said_them(claim: str, cites: tuple[int, ...], right: bool) -> None:
+    assert ("quote" not in kinds(claim, *PORT, cites=tuple(f"1.{n}" for n in cites))) == right
+
+
+def test_who_tells_may_be_quoted_without_marks_and_a_label_stays_one() -> None:
+    assert kinds("According to Wire, “the new quay is longer”.", PORT[4]) == []
+    assert kinds("Smith: The quay is long.", "Smith: The quay is long.") == []
+    assert kinds("Question: How long is the quay?", "How long is the quay?") == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "told", "right"),
+    [
+        ("A pair of cranes stood there.", "Two cranes stood there.", True),
+        ("A trio of cranes stood there.", "Several cranes stood there.", False),
+        ("A couple of cranes stood there.", "Some cranes stood there.", False),
+        ("Scores of cranes stood there.", "Some cranes stood there.", False),
+        ("It took a decade.", "It took long.", False),
+        ("It took half a century.", "It took a century.", False),
+        ("It will open within a week.", "It will open within a month.", False),
+        ("It will open within a week.", "It will open within one week.", True),
+    ],
+)
+def test_so_many_in_words(claim: str, told: str, right: bool) -> None:
+    assert (kinds(claim, told) == []) == right
+
+
+@pytest.mark.parametrize(
+    ("claim", "right"),
+    [
+        ("The form stands on usa.gov.", True),
+        ("The form stands on data.gov.", False),
+        ("Write to @usagov.", True),
+        ("Write to @whitehouse.", False),
+        ("The talk is led under #opendata.", False),
+        ("The form can be read on an iPhone.", False),
+        ("The National Institute of Standards and Technology began the work.", True),
+        ("According to Mira Holt, it began the work.", False),
+    ],
+)
+def test_names_in_other_spellings(claim: str, right: bool) -> None:
+    told = (
+        "Mira Holt leads the office.",
+        "The National Institute of Standards and Technology (NIST) began the work: the form stands on USA.gov, and"
+        " questions go to @usagov.",
+    )
+    assert (kinds(claim, *told, cites=("1.2",)) == []) == right
+
+
+def test_a_name_of_the_dossier_is_one_in_small_letters_too() -> None:
+    told = ("The office wrote to Facebook.", "Then it rained.", "It wrote an answer to Twitter.")
+    assert kinds("It wrote an answer to facebook.", *told, cites=("1.3",)) == ["name"]
+    assert kinds("It wrote an answer to twitter.", *told, cites=("1.3",)) == []

@@ -192,6 +192,46 @@ def test_nobody_to_check_means_no_article_but_the_recheck_may_save_it() -> None:
     assert [piece.form for piece in desked.page.pieces] == ["article", "brief", "headline"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["", "yes", "{}", "[]", "null", '{"verdicts": true}', '{"verdicts": [{"n": 99, "supported": true}]}',
+     '{"verdicts": [{"n": "3", "supported": true}]}', '{"verdicts": [{"n": 3, "supported": "true"}]}',
+     '{"verdicts": [{"n": 3, "supported": true}, {"n": 3, "supported": false}]}', "supported " * 9, None],
+)  # fmt: skip
+def test_nothing_is_printed_that_a_second_reader_did_not_plainly_support(said: str | None) -> None:
+    heard = {"write:world": over(written({"a1": draft(*GOOD)}), "j1")}
+    heard["check:world"] = over({"a1": Answer(said, by=("checker/model",))}, "j2")
+    heard["rewrite:world"] = over({"a1": Answer(None, "undecided")}, "j3")
+    heard["recheck:world"] = over({"a1": Answer(said, by=("checker/model",))}, "j4")
+    desked = look(heard, DUES.recheck)
+    assert desked.page is not None
+    assert all(piece.form == "brief" or not piece.sentences for piece in desked.page.pieces)
+
+
+def test_a_verdict_is_of_the_statement_that_was_put() -> None:
+    """Whatever job is found under a step's name: what it said of other statements supports none of these."""
+    heard = {"write:world": over(written({"a1": draft(*GOOD)}), "j1")}
+    check = asked(heard, "check:world")
+    other = {item.id: item.text.replace("300 people", "300 men") for item in check.items}
+    heard["check:world"] = Heard("j2", True, verdicts(check), other)
+    recheck = asked({**heard, "rewrite:world": over({}, "j3")}, "recheck:world")
+    assert [each["n"] for each in json.loads(recheck.items[0].text)["sentences"]] == [5]
+
+
+def test_what_was_denied_once_is_not_carried_over_as_supported() -> None:
+    """The summary was refused, and a sentence that says the same was not; then both are written again."""
+    same = json.loads(draft(*GOOD))
+    same["summary"] = same["sentences"][1]
+    heard = {"write:world": over(written({"a1": json.dumps(same)}), "j1")}
+    check = asked(heard, "check:world")
+    said = [{"n": n, "supported": n != 2} for n in range(1, 6)]
+    heard["check:world"] = over({check.items[0].id: Answer(json.dumps({"verdicts": said}))}, "j2")
+    heard["rewrite:world"] = over(written({"a1": json.dumps(same)}), "j3")
+    desked = look(heard, DUES.recheck)
+    assert desked.page is not None and desked.page.pieces[0].form == "article"
+    assert desked.page.pieces[0].summary == ""
+
+
 def test_a_headline_that_fails_twice_makes_a_brief() -> None:
     bad = draft(*GOOD, headline="Bridge 77 opens")
     heard = {"write:world": over(written({"a1": bad}), "j1")}
