@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,7 +78,7 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
     logs_in = home / "logs"
     logs_in.mkdir(exist_ok=True, mode=0o700)
     embedded = Embedded(home, postgres=settings.database_url is None, redis=settings.redis_url is None)
-    with _stopped_by_signals(), embedded as servers:
+    with _stopped_by_signals() as heed, embedded as servers:
         urls = servers.start()
         settings = settings.model_copy(update=_found(settings, urls))
         assert settings.database_url is not None
@@ -94,10 +94,13 @@ def _up(settings: Settings, home: Path, with_flower: bool) -> None:
             if with_flower:
                 password = flower_password(home)
                 supervisor.add("flower", _announcing(lambda: workers.flower(settings, password)))
+            heed()
             slow = supervisor.wait_ready(_READY_S)
+            heed()
             if slow and not supervisor.stopping:
                 raise ServiceMissing(f"not ready after {_READY_S:.0f} s: {', '.join(slow)}", hint=f"see {logs_in}")
             _first_health_check(settings, supervisor)
+            heed()
             _announce(settings, home, len(supervisor.children), with_flower)
             _record(home, {child.name: child.pid for child in supervisor.children.values()})
             supervisor.watch()
@@ -121,15 +124,23 @@ def _found(settings: Settings, urls: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Until the supervisor watches, a signal ends the start in an orderly way."""
+def _stopped_by_signals() -> Iterator[Callable[[], None]]:
+    """Until the supervisor watches, a signal ends the start in an orderly way: where it falls, or, if that is a place
+    where Python drops what is raised (a hook around a fork), at the next call of what is yielded."""
+    asked = False
 
     def end(*_: object) -> None:
+        nonlocal asked
+        asked = True
         raise KeyboardInterrupt
+
+    def heed() -> None:
+        if asked:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield heed
     finally:
         signal.signal(signal.SIGTERM, before)
 
