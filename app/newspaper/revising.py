@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from app.newspaper import checking, drafts
-from app.newspaper.facts import Evidence, Fault
+from app.newspaper.evidence.facts import Evidence, Fault
 from app.newspaper.material import Claim, Dossier, Draft
 from app.newspaper.paper import Step
 from app.newspaper.steps import Answer, Four, Heard, Item, Wish

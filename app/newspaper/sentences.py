@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.newspaper.common_words import listed
-from app.newspaper.number_words import MONTHS
+from app.newspaper.evidence.common_words import listed
+from app.newspaper.evidence.number_words import MONTHS
 
 LONGEST = 900
 """Characters of a sentence; what is longer is cut between words."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.core import schema
 from app.newspaper import checking, drafts
 from app.newspaper.dossiers import dossier
-from app.newspaper.facts import faults
+from app.newspaper.evidence.facts import faults
 from app.newspaper.material import Article, Claim, Dossier, Source, Story
 
 DOSSIER = Dossier(

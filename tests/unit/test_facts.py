@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.newspaper.facts import faults
+from app.newspaper.evidence.facts import faults
 from app.newspaper.material import Claim, Dossier, Source
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.newspaper import facts, growth
+from app.newspaper import growth
 from app.newspaper.edition import Edition, Figure, Narrative
+from app.newspaper.evidence import facts
 from app.newspaper.growth import Counts
 from app.newspaper.material import Claim
 from app.newspaper.paper import Paper

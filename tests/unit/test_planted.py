@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from app.newspaper.facts import Evidence
+from app.newspaper.evidence.facts import Evidence
+from app.newspaper.evidence.number_words import MONTHS, UNITS
 from app.newspaper.material import Claim, Dossier, Source
-from app.newspaper.number_words import MONTHS, UNITS
 from app.newspaper.sentences import sentences
 
 NEWS = Path(os.environ.get("SWITCHYARD_SHARED_DATA", "../shared/data")) / "news" / "digitalgov_news.jsonl.gz"

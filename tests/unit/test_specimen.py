@@ -16,7 +16,7 @@ from app.core.task import Task
 from app.core.values import Deployment, TaskKind, Tier
 from app.newspaper import drafts
 from app.newspaper.dossiers import dossier
-from app.newspaper.facts import Evidence
+from app.newspaper.evidence.facts import Evidence
 from app.newspaper.feeds import FeedRead
 from app.newspaper.material import Article, Claim, Draft, Story
 from app.newspaper.merging import merged, wish

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.newspaper import support
-from app.newspaper.facts import Evidence
+from app.newspaper.evidence import support
+from app.newspaper.evidence.facts import Evidence
 from app.newspaper.material import Claim, Dossier, Source
 from app.newspaper.sentences import sentences
 

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from app.newspaper import common_words
-from app.newspaper.capitals import (
+from app.newspaper.evidence import common_words
+from app.newspaper.evidence.capitals import (
     PARTICLES,
     Name,
     Token,
@@ -26,7 +26,7 @@ from app.newspaper.capitals import (
     tokens_of,
     without_brackets,
 )
-from app.newspaper.common_words import listed
+from app.newspaper.evidence.common_words import listed
 
 _ARTICLES_DE = listed(
     "der die das den dem des ein eine einen einem einer eines kein keine keinen im am zum zur vom beim ins ans aufs"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from app.newspaper.capitals import Name
-from app.newspaper.number import Number
+from app.newspaper.evidence.capitals import Name
+from app.newspaper.evidence.number import Number
 
 NEAR = 0.7
 """Share of a statement's words that stand in a sentence in the same order, two and more at a time: from here on it is

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from app.newspaper import number_words as words
-from app.newspaper.number import Number
+from app.newspaper.evidence import number_words as words
+from app.newspaper.evidence.number import Number
 
 _MONTH = "(?P<month>" + "|".join(sorted(words.MONTHS, key=len, reverse=True)) + r")\b\.?"
 _DAY = r"\d{1,2}(?:st|nd|rd|th|er)?"

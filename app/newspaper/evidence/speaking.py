@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.newspaper import common_words
-from app.newspaper.capitals import runs_of, tokens_of
-from app.newspaper.quotations import Quotation, flat, parts_of, quotations, stands_in
+from app.newspaper.evidence import common_words
+from app.newspaper.evidence.capitals import runs_of, tokens_of
+from app.newspaper.evidence.quotations import Quotation, flat, parts_of, quotations, stands_in
 
 _FEW = 2
 """Words between quotation marks that may be a term or a title, whoever uses it."""

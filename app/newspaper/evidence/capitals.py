@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.newspaper import common_words
-from app.newspaper.common_words import listed
-from app.newspaper.number_words import MONTHS, SHORT_MONTHS, WEEKDAYS
+from app.newspaper.evidence import common_words
+from app.newspaper.evidence.common_words import listed
+from app.newspaper.evidence.number_words import MONTHS, SHORT_MONTHS, WEEKDAYS
 
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[.'’&][^\W_]+)*(?:'(?!\w))?")
 PARTICLES = listed("van von der den de del della di da dos du la le el al bin ibn ben ten ter zu und of")

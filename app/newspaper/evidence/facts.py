@@ -21,15 +21,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.newspaper import alignment, naming, numerals, speaking, support
-from app.newspaper.capitals import without_brackets
-from app.newspaper.common_words import listed
+from app.newspaper.evidence import alignment, naming, numerals, speaking, support
+from app.newspaper.evidence.capitals import without_brackets
+from app.newspaper.evidence.common_words import listed
+from app.newspaper.evidence.number import Number
+from app.newspaper.evidence.number_words import language_of
+from app.newspaper.evidence.quotations import flat
+from app.newspaper.evidence.speaking import blanked
 from app.newspaper.material import Claim, Dossier, Source
-from app.newspaper.number import Number
-from app.newspaper.number_words import language_of
 from app.newspaper.ploys import ploys
-from app.newspaper.quotations import flat
-from app.newspaper.speaking import blanked
 
 FaultKind = Literal["number", "quote", "name", "citation", "support", "instruction"]
 _TOLD = {

@@ -15,9 +15,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
-from app.newspaper import moments
-from app.newspaper import number_words as words
-from app.newspaper.number import Kind, Number
+from app.newspaper.evidence import moments
+from app.newspaper.evidence import number_words as words
+from app.newspaper.evidence.number import Kind, Number
 
 _FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("⁄", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 _SUPERSCRIPT = re.compile("[¹²³⁰⁴-⁹]+")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from app.newspaper.common_words import listed
+from app.newspaper.evidence.common_words import listed
 
 LEAST_SHARED = 1 / 4
 """Of a statement's content words. Human headlines have fewer in common with the two sentences nearest to them in one

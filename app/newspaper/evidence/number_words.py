@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from app.newspaper.common_words import listed
+from app.newspaper.evidence.common_words import listed
 
 
 def _count(words: str, start: int = 1, step: int = 1) -> dict[str, int]:
