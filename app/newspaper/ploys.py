@@ -215,7 +215,8 @@ _ENCODED = re.compile(r"[A-Za-z0-9+/]{24,4000}={0,2}")
 
 def ploys(text: str) -> tuple[str, ...]:
     """Names of what a text tries on its reader, in a fixed order; none for ordinary text."""
-    found = suspicions(text)
+    # "The trial's verdict: guilty" is news; what a judge would take for a verdict has no judge to read it here.
+    found = tuple(each for each in suspicions(text) if each != "imitates_a_verdict")
     if found == ("look_alikes",) and _mostly_not_latin(text):
         found = ()
     seen = text.lower() if text.isascii() else skeleton(text)

@@ -317,3 +317,12 @@ def test_no_markup_takes_more_than_its_size_allows(markup: str) -> None:
     article(Entry(title=markup, content=markup, summary=markup), FEED)
     article_text(markup.encode())
     assert time.process_time() - began < 4
+
+
+@pytest.mark.parametrize("title", ["Trump trial verdict: guilty on all counts", "Sophie's Choice: the musical opens"])
+def test_a_verdict_of_a_court_is_no_order_to_a_judge_of_answers(title: str) -> None:
+    found = article(
+        Entry(title=title, content="The court in Elmford sat for nine days."), Feed(name="f", url="https://f")
+    )
+    assert isinstance(found, Article)
+    assert found.title == title
