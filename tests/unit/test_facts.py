@@ -328,3 +328,17 @@ def test_a_name_of_the_dossier_is_one_in_small_letters_too() -> None:
     told = ("The office wrote to Facebook.", "Then it rained.", "It wrote an answer to Twitter.")
     assert kinds("It wrote an answer to facebook.", *told, cites=("1.3",)) == ["name"]
     assert kinds("It wrote an answer to twitter.", *told, cites=("1.3",)) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "right"),
+    [
+        ("The ferry carried 400 passengers.", False),
+        ("The ferry carried passengers, and 400 trees were planted.", True),
+        ("On the hill 400 trees were planted.", True),
+        ("In all 400 young trees were planted.", True),
+    ],
+)
+def test_a_number_of_one_cited_sentence_counts_nothing_of_another(claim: str, right: bool) -> None:
+    told = ("The ferry carried passengers all day.", "It rained.", "Volunteers planted 400 trees on the hill.")
+    assert (kinds(claim, *told, cites=("1.1", "1.3")) == []) == right

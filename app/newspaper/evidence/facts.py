@@ -165,10 +165,13 @@ class Evidence:
         if not claimed:
             return
         standing: list[tuple[Number, tuple[str, ...]]] = []
+        told: list[tuple[frozenset[str], tuple[Number, ...]]] = []
         for id in cited:
             spoken = self._languages[self._owner[id]]
             there = numerals.plain(self._text(id), spoken)
-            standing.extend((each, _around(there, each)) for each in numerals.numbers(there, spoken))
+            found = numerals.numbers(there, spoken)
+            standing.extend((each, _around(there, each)) for each in found)
+            told.append((frozenset(word[:5] for word in _TOKEN.findall(there.casefold())), found))
         romans = any(number.kind == "roman" for number, _ in standing)
         years = {year for number, _ in standing for year, _, _ in number.dates}
         years |= {int(v) for number, _ in standing for v in number.values if number.kind == "count" and v == int(v)}
@@ -190,6 +193,9 @@ class Evidence:
             ]
             if number.kind == "count" and _how_often(number, claimed) > _how_often(number, [n for n, _ in standing]):
                 yield text[number.start : number.end].strip()  # more often than there: in the place of another
+                continue
+            if number.kind == "count" and number.units <= {"", "%"} and _of_another(number, mine, told):
+                yield text[number.start : number.end].strip()
                 continue
             best = max(_alike(mine, around) for around in right)
             if number.kind != "ordinal" and any(_alike(mine, around) >= best + 3 for around in others):
@@ -249,6 +255,19 @@ class Evidence:
             return []
         place = ids.index(id)
         return [source.title, *([source.sentences[ids[place - 1]]] if place else [])]
+
+
+def _of_another(
+    number: Number, mine: tuple[str, ...], told: Sequence[tuple[frozenset[str], tuple[Number, ...]]]
+) -> bool:
+    """Does what it counts stand in a cited sentence without that number, and not in those that have it?"""
+    holding = [
+        words for words, found in told if any(numerals.same(number, each) or _is_year(number, each) for each in found)
+    ]
+    counted = [stem for stem in mine[3:] if stem not in ("", "perce")]
+    if not counted or any(stem in words for stem in counted for words in holding):
+        return False
+    return any(counted[0] in words for words, _ in told)
 
 
 def _how_often(number: Number, among: Sequence[Number]) -> int:
