@@ -57,6 +57,8 @@ WRONG = [
     ("Thousands came.", "Hundreds came."),
     ("Millions came.", "12,000 came."),
     ("Two dozen came.", "A dozen came."),
+    ("The second step came.", "The first step came."),
+    ("Hundreds came.", "Some came in 2023."),
     ("It began at 3 a.m.", "It began at 3 p.m."),
     ("It opened on May 13, 2011.", "It opened on May 12, 2011."),
     ("It opened on June 12, 2011.", "It opened on May 12, 2011."),

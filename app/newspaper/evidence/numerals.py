@@ -98,6 +98,8 @@ def _agrees(claimed: tuple[int, int, int], stands: tuple[int, int, int]) -> bool
 def _vaguely(least: Fraction, stands: Number) -> bool:
     if stands.kind == "vague":
         return least in stands.values
+    if stands.units == {""} and stands.end - stands.start == 4 and all(1900 <= v < 2100 for v in stands.values):
+        return False  # a year
     return stands.kind == "count" and any(2 * least <= value < 1000 * least for value in stands.values)
 
 
@@ -297,8 +299,6 @@ def _composed(text: str, match: re.Match[str], language: str) -> Iterator[Number
             total, part, last = total + (part or Fraction(1)) * scales[word], Fraction(0), 10**17
         end = match.start() + each.end()
         if ordinal is not None and word not in units:
-            if language == "en" and word == "second" and re.match(r"\s*s\b", text[end : end + 2]):
-                return
             yield Number("ordinal", start, end, frozenset({total + part}))
             start, total, part, last = None, Fraction(0), Fraction(0), 10**18
     if start is not None:
