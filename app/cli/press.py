@@ -193,9 +193,9 @@ def _folder(opened: Opened) -> Path:
 def _placed(engine: Engine, opened: Opened) -> Path | None:
     """The page to open; where the paper has no HTML, the folder; None where the folder has not taken this edition: what
     else stands there is another one."""
-    from app.ledger import editions
+    from app.ledger import publications
 
-    taken = any(name == "folder" and done for name, *_, done in editions.publish_state(engine, opened.id))
+    taken = any(name == "folder" and done for name, *_, done in publications.publish_state(engine, opened.id))
     folder = _folder(opened)
     return next((path for path in (folder / "index.html", folder) if path.exists()), None) if taken else None
 

@@ -61,14 +61,14 @@ class Standing:
 
 
 def standing(engine: Engine, edition_id: int) -> Standing:
-    from app.ledger import editions, press_reports, reports
+    from app.ledger import editions, press_reports, publications, reports
 
     return Standing(
         editions.edition(engine, edition_id),
         press_reports.making(engine, edition_id),
         tuple(
             TargetLine(name, tries, said or "", given_up, done)
-            for name, tries, said, given_up, done in editions.publish_state(engine, edition_id)
+            for name, tries, said, given_up, done in publications.publish_state(engine, edition_id)
         ),
         reports.now(engine),
     )

@@ -1,4 +1,4 @@
-"""What publishing asks the ledger: what is where, and who is at it."""
+"""Where editions went, in the ledger: what is where, who is at it, and what is to be tried again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from app.ledger import locks
 from app.ledger.editions import Opened
+from app.ledger.states import EditionState
 
 _PIECES = 4
 # As much of a document as an index tells of an edition: years of them are read for every new one.
@@ -78,3 +79,57 @@ def publishing(engine: Engine, paper: str) -> AbstractContextManager[bool]:
     """Is nobody else publishing an edition of this paper? Two at once would each make an index without the other. See
     ``locks``."""
     return locks.alone(engine, "publications", paper)
+
+
+def publish_state(engine: Engine, edition_id: int) -> list[tuple[str, int, str | None, bool, bool]]:
+    """(target, tries, what was said last, given up, done) of each target, the first named first."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT target, tries, said, given_up, done_at IS NOT NULL FROM publications WHERE edition_id = %s"
+            " ORDER BY target",
+            (edition_id,),
+        )
+        return [tuple(row) for row in rows]
+
+
+def targets_due(engine: Engine, edition_id: int, now: dt.datetime) -> list[tuple[str, int]]:
+    """(target, tries so far) of those that wait for their next try."""
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT target, tries FROM publications WHERE edition_id = %s AND done_at IS NULL AND NOT given_up"
+            " AND next_at <= %s ORDER BY target",
+            (edition_id, now),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+
+def published(engine: Engine, edition_id: int, target: str, place: str, at: dt.datetime) -> None:
+    """A target has it, at ``place``. With the last one the edition is published."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE publications SET done_at = %s, tries = tries + 1, said = NULL, place = %s"
+            " WHERE edition_id = %s AND target = %s AND done_at IS NULL",
+            (at, place, edition_id, target),
+        )
+        _close(connection, edition_id, at)
+
+
+def unpublished(
+    engine: Engine, edition_id: int, target: str, said: str, next_at: dt.datetime | None, at: dt.datetime
+) -> None:
+    """A target did not take it. ``next_at`` None: it is given up."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE publications SET tries = tries + 1, said = %s, given_up = %s, next_at = coalesce(%s, next_at)"
+            " WHERE edition_id = %s AND target = %s",
+            (said, next_at is None, next_at, edition_id, target),
+        )
+        _close(connection, edition_id, at)
+
+
+def _close(connection: Connection, edition_id: int, at: dt.datetime) -> None:
+    connection.exec_driver_sql(
+        "UPDATE editions SET state = %s, published_at = %s WHERE id = %s AND state = %s AND NOT EXISTS"
+        " (SELECT FROM publications WHERE edition_id = %s AND done_at IS NULL AND NOT given_up)",
+        (EditionState.PUBLISHED.value, at, edition_id, EditionState.MADE.value, edition_id),
+    )

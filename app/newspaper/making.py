@@ -46,12 +46,12 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Made:
     """``wishes``: all that has been wished so far in the steps that are still open, begun or not. ``edition``: without
-    its colophon; None while it is being made. ``ran``: the articles that it tells."""
+    its colophon; None while it is being made. ``ran``: the articles that it tells, by id."""
 
     wishes: tuple[Wish, ...] = ()
     edition: Edition | None = None
     dropped: tuple[Dropped, ...] = ()
-    ran: tuple[Article, ...] = ()
+    ran: tuple[str, ...] = ()
 
 
 def make(facts: Facts, now: dt.datetime) -> Made:
@@ -90,7 +90,7 @@ def _daily(facts: Facts, now: dt.datetime) -> Made:
     return Made(
         edition=_edition(facts, pages, front.narrative),
         dropped=dropped,
-        ran=_ran(chosen.desks, known),
+        ran=_ran(chosen.desks),
     )
 
 
@@ -159,5 +159,5 @@ def _headline(piece: Piece) -> Piece:
     return piece.model_copy(update={"form": "headline", "summary": "", "sentences": (), "note": ""})
 
 
-def _ran(desks: Mapping[str, Sequence[Story]], known: Mapping[str, Article]) -> tuple[Article, ...]:
-    return tuple(known[name] for placed in desks.values() for story in placed for name in story.articles)
+def _ran(desks: Mapping[str, Sequence[Story]]) -> tuple[str, ...]:
+    return tuple(name for placed in desks.values() for story in placed for name in story.articles)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from app.ledger import editions
+from app.ledger import editions, publications
 from app.registry.paperfile import parse
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def test_a_list_says_which_editions_there_are_the_newest_first(
         made = opened(ledger, tmp_path, date)
         assert editions.finish(ledger, made, document, [], ["folder"], made_at)
         if date == first:
-            editions.published(ledger, made, "folder", "", made_at)
+            publications.published(ledger, made, "folder", "", made_at)
         # What stands where the second is to come is another's: its folder has not taken it.
         pages.append(tmp_path / "editions" / str(date) / "index.html")
         pages[-1].parent.mkdir(parents=True)

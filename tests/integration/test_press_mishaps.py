@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 from app.fetch import Fetcher
-from app.ledger import editions
+from app.ledger import editions, publications
 from app.ledger.door import Row
 from app.services.jobspec import spec_of
 from app.services.press.gathering import Gatherer
@@ -173,7 +173,7 @@ def test_an_edition_that_cannot_be_read_is_tried_for_a_day_and_given_up(deserted
     for _ in range(40):
         deserted.later(hours=1.1)
         deserted.look()
-    assert editions.publish_state(deserted.yard.engine, made)[0][2:4] == (
+    assert publications.publish_state(deserted.yard.engine, made)[0][2:4] == (
         "this version of Switchyard cannot read the edition",
         True,
     )

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.ledger import door, editions, press_reports, reports
+from app.ledger import door, edition_steps, editions, press_reports, reports
 from app.ledger import growth as ledger
 from app.ledger.states import JobState
 from app.newspaper import growth, weekly
@@ -72,7 +72,7 @@ def open_edition(yard: SmallYard, kind: str, date: dt.date, run: int = 1, late: 
 
 
 def begin(yard: SmallYard, edition: editions.Opened, step: str, job: str) -> None:
-    editions.begin_step(yard.engine, edition.id, step, job, edition.deadline_at, edition.opened_at)
+    edition_steps.begin(yard.engine, edition.id, step, job, edition.deadline_at, edition.opened_at)
 
 
 def raw(yard: SmallYard, jobs: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def test_a_colophons_sums_are_those_of_the_attempts_to_the_unit(yard: SmallYard)
     steps = ("sort", "write:world", "check:world", "unread")
     for step in steps:
         begin(yard, edition, step, jobs[step])
-    editions.pass_over(yard.engine, edition.id, "lead", edition.deadline_at, edition.deadline_at, "not needed")
+    edition_steps.pass_over(yard.engine, edition.id, "lead", edition.deadline_at, edition.deadline_at, "not needed")
     other = open_edition(yard, "weekly", SUNDAY)
     begin(yard, other, "lead", jobs["doubled"])
     feeds = [FeedReport(feed="One", state="read", articles=3)]
@@ -421,7 +421,7 @@ def test_the_papers_own_numbers_are_of_what_was_printed_last(yard: SmallYard) ->
             paper=PAPER.name, title=PAPER.title, language="en", kind=kind, date=date, run=run,  # type: ignore[arg-type]
             pages=(Page(desk="world", title="World", pieces=pieces),),
         )  # fmt: skip
-        gathered = [(f"a{n}", {"n": n}) for n in range(5)]
+        gathered = [{"n": n} for n in range(5)]
         feeds = [{"feed": "One", "state": "failed"}, {"feed": "Two", "state": "read"}]
         assert editions.store_gathered(yard.engine, opened.id, gathered, feeds, opened.opened_at)
         at = opened.deadline_at + dt.timedelta(minutes=5 if run > 1 else 0)

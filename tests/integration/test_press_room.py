@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Conflict
-from app.ledger import editions
+from app.ledger import edition_steps, editions
 from tests.integration.newsroom import FLEET, Newsroom
 from tests.integration.small_yard import SmallYard
 
@@ -104,13 +104,13 @@ def test_what_a_closed_step_hears_later_changes_nothing(newsroom: Newsroom) -> N
     newsroom.look()
     newsroom.later(minutes=40)  # nobody has sorted in time
     newsroom.look()
-    first = editions.steps(newsroom.yard.engine, made, newsroom.now)
+    first = edition_steps.heard(newsroom.yard.engine, made, newsroom.now)
     sort = [step for step in first if step.name.startswith("sort")]
     assert sort
     assert all(step.said == "at its deadline" and step.answers == {} for step in sort)
     newsroom.yard.work()  # now they have
     assert newsroom.yard.value("SELECT count(*) FROM decisions WHERE status = 'decided'") > 0
-    later = editions.steps(newsroom.yard.engine, made, newsroom.now)
+    later = edition_steps.heard(newsroom.yard.engine, made, newsroom.now)
     assert [step for step in later if step.name.startswith("sort")] == sort
     newsroom.press()
 

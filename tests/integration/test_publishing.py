@@ -97,7 +97,7 @@ class Newsroom:
         return self.publisher.publish(edition, MADE_AT + after)
 
     def state(self, edition: editions.Opened) -> dict[str, str]:
-        found = editions.publish_state(self.engine, edition.id)
+        found = publications.publish_state(self.engine, edition.id)
         return {
             target: "done" if done else "given up" if given_up else f"{tries} tries"
             for target, tries, _, given_up, done in found

@@ -58,7 +58,6 @@ edition_articles = Table(
     metadata,
     Column("edition_id", BigInteger, ForeignKey("editions.id"), primary_key=True),
     Column("n", Integer, primary_key=True),
-    Column("article", Text, nullable=False),
     Column("body", JSONB, nullable=False),
 )
 
@@ -93,7 +92,6 @@ printed_articles = Table(
     Column("paper", Text, primary_key=True),
     Column("article", Text, primary_key=True),
     Column("edition_id", BigInteger, ForeignKey("editions.id"), nullable=False),
-    Column("url", Text, nullable=False),
 )
 
 # Where an edition went, a row a target: tried again until it is taken or given up. ``place``: where that was when it

@@ -152,7 +152,7 @@ class Publisher:
             return Published(state == EditionState.PUBLISHED, tuple(sent))
 
     def _sent(self, opened: Opened, now: dt.datetime) -> list[Sent]:
-        tries = dict(editions.targets_due(self._engine, opened.id, now))
+        tries = dict(publications.targets_due(self._engine, opened.id, now))
         if not tries:
             return []
         if publications.reprinted(self._engine, opened):
@@ -201,13 +201,13 @@ class Publisher:
         return [listed(each) for each in readable(publications.lines(self._engine, ids[:keep]))]
 
     def _comes_later(self, opened: Opened) -> bool:
-        state = editions.publish_state(self._engine, opened.id)
+        state = publications.publish_state(self._engine, opened.id)
         return any(target in _PLACES and not (done or given_up) for target, _, _, given_up, done in state)
 
     def _written(self, opened: Opened, target: Target, untaken: Untaken | None, tries: int, now: dt.datetime) -> Sent:
         if untaken is not None:
             return self._put_off(opened, target.name, target.where, untaken, tries, now)
-        editions.published(self._engine, opened.id, target.name, target.where, now)
+        publications.published(self._engine, opened.id, target.name, target.where, now)
         log.info("an edition is out", action="press.published", **_words(opened, target.name, target.where))
         return Sent(target.name, target.where)
 
@@ -217,13 +217,13 @@ class Publisher:
         again = retry_at(tries + 1, opened.made_at or now, now, final=final)
         if again is None:
             return self._given_up(opened, name, untaken.said, now, where)
-        editions.unpublished(self._engine, opened.id, name, untaken.said, again, now)
+        publications.unpublished(self._engine, opened.id, name, untaken.said, again, now)
         words = _words(opened, name, where)
         log.warning("an edition was not taken; it is tried again", action="press.retry", error=untaken.said, **words)
         return Sent(name, where, untaken.said)
 
     def _given_up(self, opened: Opened, name: str, said: str, now: dt.datetime, where: str = "") -> Sent:
-        editions.unpublished(self._engine, opened.id, name, said, None, now)
+        publications.unpublished(self._engine, opened.id, name, said, None, now)
         log.error("an edition was never taken", action="press.given_up", edition=opened.id, target=name, error=said)
         return Sent(name, where, said, given_up=True)
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.core.errors import Conflict, UsageError
-from app.ledger import door, editions
+from app.ledger import door, edition_steps, editions
 from app.ledger.door import Row
 from app.ledger.editions import Opened
 from app.ledger.states import JobState
@@ -209,7 +209,7 @@ class PressRoom:
 
     def _moment(self, opened: Opened) -> dt.datetime:
         """Now, and never before a moment that has been acted on: the clocks of two machines differ."""
-        return max(self.clock(), editions.latest_moment(self.engine, opened.id) or opened.opened_at)
+        return max(self.clock(), edition_steps.latest_moment(self.engine, opened.id) or opened.opened_at)
 
     def _gather(self, opened: Opened, paper: Paper, dues: Dues) -> None:
         now = self.clock()
@@ -224,7 +224,7 @@ class PressRoom:
         editions.store_gathered(
             self.engine,
             opened.id,
-            [(article.id, article.model_dump(mode="json")) for article in articles],
+            [article.model_dump(mode="json") for article in articles],
             [report.model_dump(mode="json") for report in gathered.reports],
             now,
         )
@@ -261,7 +261,7 @@ class PressRoom:
                 },
                 step.texts,
             )
-            for step in editions.steps(self.engine, edition_id, now)
+            for step in edition_steps.heard(self.engine, edition_id, now)
         }
 
     def _budget(self, opened: Opened, paper: Paper, steps: int) -> float | None:
@@ -269,19 +269,19 @@ class PressRoom:
         them, and so is what they do not need."""
         if paper.max_cost_usd is None:
             return None
-        left = paper.max_cost_usd - editions.committed_micro(self.engine, opened.id) / 1e6
+        left = paper.max_cost_usd - edition_steps.committed_micro(self.engine, opened.id) / 1e6
         return max(0.0, left / 2 / max(1, steps))
 
     def _begin(self, opened: Opened, wish: Wish, budget: float | None, now: dt.datetime) -> bool:
         """Put a step to the yard; False where it is passed over."""
         if now >= wish.due or not wish.items:
-            editions.pass_over(self.engine, opened.id, wish.step, wish.due, now, "not begun in time")
+            edition_steps.pass_over(self.engine, opened.id, wish.step, wish.due, now, "not begun in time")
             return False
         try:
             job = self._submit(opened, wish, budget, now)
         except UsageError as error:
             log.warning("step passed over", action="press.passed", step=wish.step, reason=str(error))
-            editions.pass_over(self.engine, opened.id, wish.step, wish.due, now, str(error)[:300])
+            edition_steps.pass_over(self.engine, opened.id, wish.step, wish.due, now, str(error)[:300])
             return False
         except _AWAY:
             raise
@@ -289,7 +289,7 @@ class PressRoom:
             # Tried again at every look until it is due; the other desks' steps are begun all the same.
             log.exception("a step cannot be begun", action="press.bug", edition=opened.id, step=wish.step)
             return True
-        editions.begin_step(self.engine, opened.id, wish.step, job, wish.due, now)
+        edition_steps.begin(self.engine, opened.id, wish.step, job, wish.due, now)
         return True
 
     def _submit(self, opened: Opened, wish: Wish, budget: float | None, now: dt.datetime) -> str:
@@ -311,7 +311,7 @@ class PressRoom:
         try:
             return submitter.submit(spec_of(served(fields, self.fleet.current().deployments)), rows).job_id
         except Conflict:
-            found = editions.job_of_key(self.engine, TEAM, key, [row.custom_id for row in rows])
+            found = edition_steps.job_of_key(self.engine, TEAM, key, [row.custom_id for row in rows])
             if found is None:
                 raise  # somebody else's, who used the press room's name
             return found
@@ -319,7 +319,7 @@ class PressRoom:
     def _finish(self, opened: Opened, made: Made) -> bool:
         assert made.edition is not None
         now = self.clock()
-        said = {step.name: step.said for step in editions.steps(self.engine, opened.id, now)}
+        said = {step.name: step.said for step in edition_steps.heard(self.engine, opened.id, now)}
         reports = tuple(FeedReport.model_validate(each) for each in editions.feeds(self.engine, opened.id))
         told = colophon(self.engine, opened, reports, made.dropped, said, now)
         edition = made.edition.model_copy(update={"colophon": told})
@@ -328,11 +328,11 @@ class PressRoom:
             self.engine,
             opened.id,
             edition.model_dump(mode="json"),
-            [(article.id, article.url) for article in made.ran],
+            made.ran,
             names(paper),
             now,
         )
-        for job in editions.open_jobs(self.engine, opened.id):  # nobody wants what they would say
+        for job in edition_steps.open_jobs(self.engine, opened.id):  # nobody wants what they would say
             door.change_state(self.engine, job, JobState.CANCELLED)
         if first:
             log.info("edition made", action="press.made", edition=opened.id, late=now > opened.deadline_at)

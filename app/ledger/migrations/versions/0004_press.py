@@ -36,7 +36,6 @@ CREATE INDEX editions_unfinished ON editions (id) WHERE state <> 'published';
 CREATE TABLE edition_articles (
     edition_id bigint NOT NULL REFERENCES editions (id),
     n integer NOT NULL,
-    article text NOT NULL,
     body jsonb NOT NULL,
     PRIMARY KEY (edition_id, n)
 );
@@ -68,7 +67,6 @@ CREATE TABLE printed_articles (
     paper text NOT NULL,
     article text NOT NULL,
     edition_id bigint NOT NULL REFERENCES editions (id),
-    url text NOT NULL,
     PRIMARY KEY (paper, article)
 );
 
