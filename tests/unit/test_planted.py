@@ -7,6 +7,7 @@ import functools
 import gzip
 import html
 import json
+import math
 import os
 import random
 import re
@@ -21,6 +22,8 @@ from app.newspaper.evidence.number_words import MONTHS, UNITS
 from app.newspaper.material import Claim, Dossier, Source
 from app.newspaper.sentences import sentences
 
+EVERY = int(os.environ.get("PLANTED_EVERY", "4"))
+"""Every fourth article runs with the suite; ``make fuzz`` takes them all."""
 NEWS = Path(os.environ.get("SWITCHYARD_SHARED_DATA", "../shared/data")) / "news" / "digitalgov_news.jsonl.gz"
 pytestmark = pytest.mark.skipif(not NEWS.exists(), reason="the recorded news are not on this machine")
 
@@ -58,7 +61,8 @@ def _prose(text: str) -> str:
 @functools.cache
 def news() -> tuple[Told, ...]:
     with gzip.open(NEWS, "rt", encoding="utf-8") as lines:
-        return tuple(told for line in lines if len((told := Told(json.loads(line))).sentences) > 2)
+        told = (Told(json.loads(line)) for n, line in enumerate(lines) if n % EVERY == 0)
+        return tuple(each for each in told if len(each.sentences) > 2)
 
 
 _NAME = re.compile(r"(?<=[a-z,] )(?:[A-Z][\w’'&-]*[a-zA-Z])(?: (?:[A-Z][\w’'&-]*[a-zA-Z]))*")
@@ -112,7 +116,7 @@ def _scale(line: str, told: Told, chance: random.Random) -> str | None:
         match = _DIGITS.search(line)
         changed = (
             line
-            if match is None
+            if match is None or not match[1].strip("0")  # a thousand times nothing is nothing
             else f"{line[: match.end(1)]} {chance.choice(('million', 'thousand'))}{line[match.end(1) :]}"
         )
     return changed
@@ -462,8 +466,13 @@ def test_what_stands_in_a_cited_neighbour_does_not_stand_everywhere() -> None:
                     missed[form].append(f"{lie[:160]!r} of {line[:160]!r}")
     for form, (caught, of) in counts.items():
         print(f"{form:32} {caught:5} of {of:5}  {caught / of:7.2%}")
-        assert caught >= 0.95 * of, missed[form][:20]
+        assert caught >= enough(of), missed[form][:20]
     assert honest[0] <= 0.002 * honest[1]
+
+
+def enough(of: int) -> float:
+    """95 %, less what a sample may fall short of it by chance (one standard deviation)."""
+    return 0.95 * of - (math.sqrt(of * 0.95 * 0.05) if EVERY > 1 else 0)
 
 
 # What is measured ---------------------------------------------------------------------------------------------------
@@ -517,7 +526,7 @@ def test_wrong_names_are_caught() -> None:
     assert set(counts) == set(NAMES)
     assert sum(caught for caught, _ in counts.values()) >= 0.97 * sum(of for _, of in counts.values()), missed[:20]
     for form, (caught, of) in counts.items():
-        assert caught >= 0.95 * of, (form, [each for each in missed if each.startswith(form)][:10])
+        assert caught >= enough(of), (form, [each for each in missed if each.startswith(form)][:10])
 
 
 def test_honest_sentences_are_let_through() -> None:

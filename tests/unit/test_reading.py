@@ -258,10 +258,10 @@ def test_ordinary_reports_are_left_alone(said: str) -> None:
 
 @pytest.mark.skipif(not _NEWS.is_file(), reason="the shared news articles are not there")
 def test_real_articles_raise_hardly_any_alarm() -> None:
-    """932 articles of a government's newsletter on digital services, some of them on language models and style."""
+    """Every third of 932 articles of a government's newsletter on digital services, some on language models and style."""
     alarms, of_ours, articles = 0, 0, 0
     with gzip.open(_NEWS) as file:
-        for line in file:
+        for line in list(file)[::3]:
             row = json.loads(line)
             made = article(
                 Entry(title=row["title"], url=row["url"], summary=row["summary"] or "", content=row["body"]), FEED
@@ -270,9 +270,9 @@ def test_real_articles_raise_hardly_any_alarm() -> None:
             articles += 1
             alarms += made.removed > 0
             of_ours += any("directs_the_newsroom" in ploys(each) for each in row["body"].split("\n\n"))
-    assert articles == 932
+    assert articles == 311
     assert of_ours == 0
-    assert alarms <= 5
+    assert alarms <= 2
 
 
 def test_an_article_is_plain_capped_and_known_again() -> None:
