@@ -53,9 +53,10 @@ lint: setup ## style, types and floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Most tests wait for servers and workers more than they compute; each process has servers of its own.
+# Most tests wait for servers and workers more than they compute; each process has servers of its own. In the order of
+# tests/conftest.py: the long runs would otherwise come last, and alone.
 test: lint ## what CI runs: lint and every test
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 100,000 broken responses in every protocol, 15,000 lies in articles; some minutes
 	PLANTED_EVERY=1 $(BIN)/pytest tests/unit/test_planted.py

@@ -26,11 +26,12 @@ from app.embedded import Embedded, Urls
 settings.register_profile("switchyard", deadline=None)
 settings.load_profile("switchyard")
 
-_FLOORS = ("unit", "integration", "system")
+_FLOORS = ("unit", "system", "integration")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick floors first; everything in ``tests/system`` is marked so."""
+    """The quick floor first; then the whole yards, which wait more than they compute, with the integration tests beside
+    them. Everything in ``tests/system`` is marked so."""
     here = Path(__file__).parent
 
     def floor(item: pytest.Item) -> int:
