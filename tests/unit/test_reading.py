@@ -258,7 +258,7 @@ def test_ordinary_reports_are_left_alone(said: str) -> None:
 
 @pytest.mark.skipif(not _NEWS.is_file(), reason="the shared news articles are not there")
 def test_real_articles_raise_hardly_any_alarm() -> None:
-    """Every third of 932 articles of a government's newsletter on digital services, some on language models and style."""
+    """Every third of 932 articles of a government's newsletter on digital services, some of them on language models."""
     alarms, of_ours, articles = 0, 0, 0
     with gzip.open(_NEWS) as file:
         for line in list(file)[::3]:
