@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from app.registry.paperfile import PaperFile
     from app.yard import Yard
 
-_KINDS = ("daily", "weekly", "growth")
 _MOST_LISTED = 50
 
 
@@ -71,12 +70,15 @@ def _check(specimen: bool, paper: Path | None, dry_run: bool, list_: bool, repri
 
 
 def _wanted(date: str | None, kind: str) -> tuple[Kind, dt.date | None]:
-    if kind not in _KINDS:
-        raise UsageError(f"--kind: there is no {kind[:20]!r} edition", hint=f"choose {', '.join(_KINDS)}")
+    from app.newspaper.edition import KINDS
+
+    found = next((each for each in KINDS if each == kind), None)
+    if found is None:
+        raise UsageError(f"--kind: there is no {kind[:20]!r} edition", hint=f"choose {', '.join(KINDS)}")
     if date is None:
-        return kind, None  # type: ignore[return-value]
+        return found, None
     try:
-        return kind, dt.datetime.strptime(date, "%Y-%m-%d").date()  # type: ignore[return-value]  # noqa: DTZ007
+        return found, dt.datetime.strptime(date, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
         raise UsageError(f"--date: {date[:20]!r} is no date", hint="write it as 2026-11-20") from None
 

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Engine
 
 from app.ledger import locks
+from app.newspaper.edition import Kind
 
 _COLUMNS = (
     "id, paper, kind, date, run, state, settings, base, specimen, late, opened_at, deadline_at, gathered_at, made_at,"
@@ -25,7 +26,7 @@ class Opened:
 
     id: int
     paper: str
-    kind: str
+    kind: Kind
     date: dt.date
     run: int
     state: str
@@ -102,7 +103,7 @@ def latest(engine: Engine, most: int) -> list[Opened]:
 
 
 def making(engine: Engine) -> bool:
-    """Is any edition being made?"""
+    """Is any edition being made? In the words of the partial index, which is empty without a newspaper."""
     with engine.begin() as connection:
         return bool(
             connection.exec_driver_sql(

@@ -187,7 +187,7 @@ class PressRoom:
             if now < dues.ship:
                 raise
             log.exception("an edition ships without what went wrong", action="press.bare", edition=opened.id)
-            came.made = self._finish(opened, making.make(self._facts(opened, paper, dues), now))
+            came.made = self._finish(opened, paper, making.make(self._facts(opened, paper, dues), now))
 
     def _bring_on(self, opened: Opened, paper: Paper, dues: Dues, came: _Round) -> None:
         if opened.gathered_at is None:
@@ -198,7 +198,7 @@ class PressRoom:
             facts = replace(facts, heard=self._heard(opened.id, now))
             made = making.make(facts, now)
             if made.edition is not None:
-                came.made = self._finish(opened, made)
+                came.made = self._finish(opened, paper, made)
                 return
             new = [wish for wish in made.wishes if wish.step not in facts.heard]
             budget = self._budget(opened, paper, len(new))
@@ -218,8 +218,6 @@ class PressRoom:
             first = opened.opened_at + (dues.merge - opened.opened_at) * _GATHERING
             until = max(first, now + dt.timedelta(seconds=_LATE_GATHERING_S))
             gathered = self.gatherer.gather(paper, Path(opened.base), opened.opened_at, until)
-        elif opened.kind == "growth":
-            gather_growth(self.engine, paper, opened)
         articles = self._unprinted(opened, gathered.articles)
         editions.store_gathered(
             self.engine,
@@ -238,7 +236,7 @@ class PressRoom:
 
     def _facts(self, opened: Opened, paper: Paper, dues: Dues) -> Facts:
         facts = Facts(
-            paper, _kind(opened), opened.date, opened.run, opened.specimen, opened.late, dues, heard={},
+            paper, opened.kind, opened.date, opened.run, opened.specimen, opened.late, dues, heard={},
             articles=tuple(Article.model_validate(each) for each in editions.articles(self.engine, opened.id)),
         )  # fmt: skip
         if opened.kind == "weekly":
@@ -316,14 +314,13 @@ class PressRoom:
                 raise  # somebody else's, who used the press room's name
             return found
 
-    def _finish(self, opened: Opened, made: Made) -> bool:
+    def _finish(self, opened: Opened, paper: Paper, made: Made) -> bool:
         assert made.edition is not None
         now = self.clock()
         said = {step.name: step.said for step in edition_steps.heard(self.engine, opened.id, now)}
         reports = tuple(FeedReport.model_validate(each) for each in editions.feeds(self.engine, opened.id))
         told = colophon(self.engine, opened, reports, made.dropped, said, now)
         edition = made.edition.model_copy(update={"colophon": told})
-        paper = Paper.model_validate(opened.settings)
         first = editions.finish(
             self.engine,
             opened.id,
@@ -343,7 +340,3 @@ def _last_call(opened: Opened) -> dt.datetime:
     """Half-way from the moment at which it ought to be printed to its deadline."""
     ship = calendar.dues(opened.opened_at, opened.deadline_at, opened.kind).ship
     return ship + (opened.deadline_at - ship) / 2
-
-
-def _kind(opened: Opened) -> Kind:
-    return opened.kind  # type: ignore[return-value]
